@@ -1,0 +1,476 @@
+"""State by migration, code rebuilt: `loader db …`, in one transaction under one lock."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.op
+import psycopg
+import sqlalchemy
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from loader import __version__, database
+from loader.errors import Busy, ConnectionFailed, Refused, SchemaMismatch, UsageError
+
+# Any number will do as long as every loader uses the same.
+LOCK = 0x57454947
+LOCK_WAIT_SECONDS = 600
+# Code of PL/Python wrappers; the loader puts the hash of plpython/ in front (see `bind_code`).
+PYTHON_BODY = re.compile(r"as \$python\$\n")
+DROPPED_SCHEMAS = ("internal", "api")
+
+
+def resource(name: str) -> Path:
+    """Find sql/, migrations/ or plpython/: beside the package in a checkout, else inside it."""
+    package = Path(__file__).resolve().parent
+    beside = package.parent / name
+    return beside if beside.is_dir() else package / "bundle" / name
+
+
+def run(statement: str) -> None:
+    """Hand SQL of a migration to the driver untouched (no bind parameters, several statements)."""
+    connection = alembic.op.get_bind().connection.driver_connection
+    connection.execute(statement)
+
+
+@dataclass(frozen=True)
+class PythonModule:
+    """One module of plpython/ as it is stored in the database."""
+
+    name: str
+    source: str
+    is_package: bool
+
+
+@cache
+def python_modules() -> tuple[PythonModule, ...]:
+    """Read the package that runs in the database."""
+    base = resource("plpython")
+    modules = []
+    for path in sorted((base / "weighhouse").rglob("*.py")):
+        parts = list(path.relative_to(base).with_suffix("").parts)
+        is_package = parts[-1] == "__init__"
+        if is_package:
+            parts.pop()
+        modules.append(PythonModule(".".join(parts), path.read_text("utf-8"), is_package))
+    return tuple(modules)
+
+
+def python_sha256() -> str:
+    """Hash the package that runs in the database."""
+    digest = hashlib.sha256()
+    for module in python_modules():
+        digest.update(f"{module.name}\0{module.source}\0".encode())
+    return digest.hexdigest()
+
+
+def sql_files() -> list[Path]:
+    """List the files of sql/ in the order in which they are run."""
+    return sorted(resource("sql").glob("[0-9]*/*.sql"))
+
+
+def code_sha256() -> str:
+    """Hash everything `build` puts into the database."""
+    digest = hashlib.sha256(python_sha256().encode())
+    for path in sql_files():
+        digest.update(f"{path.parent.name}/{path.name}\0{path.read_text('utf-8')}\0".encode())
+    return digest.hexdigest()
+
+
+def bind_code(text: str) -> str:
+    """Make each PL/Python wrapper of a file see to it that its own version of the code is loaded.
+
+    One dictionary look-up a call. A session that lives on across an upgrade meets wrappers with
+    another hash, and loads the new code.
+    """
+    sha256 = python_sha256()[:16]
+    line = f"GD.get('{sha256}') or plpy.execute(\"select internal.load_code('{sha256}')\")\n"
+    return PYTHON_BODY.sub(lambda match: match.group() + line, text)
+
+
+def config() -> Config:
+    """Configure Alembic without a file."""
+    result = Config()
+    result.set_main_option("script_location", str(resource("migrations")).replace("%", "%%"))
+    return result
+
+
+def revisions() -> list[str]:
+    """List the revisions from the oldest to the head."""
+    scripts = ScriptDirectory.from_config(config())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+
+
+def head_revision() -> str:
+    """Name the newest revision this loader knows."""
+    return revisions()[-1]
+
+
+def current_revision(connection: psycopg.Connection[Any]) -> str | None:
+    """Name the revision of a database; None where nothing was set up."""
+    found = connection.execute("select to_regclass('core.revision')").fetchone()
+    if found is None or found[0] is None:
+        return None
+    row = connection.execute("select version_num from core.revision").fetchone()
+    return None if row is None else str(row[0])
+
+
+def current_code(connection: psycopg.Connection[Any]) -> str | None:
+    """Give the hash of the code a database was built with; None where there is none."""
+    found = connection.execute("select to_regclass('core.release')").fetchone()
+    if found is None or found[0] is None:
+        return None
+    row = connection.execute(
+        "select code_sha256 from core.release order by id desc limit 1"
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a database stands beside this loader."""
+
+    revision: str | None
+    head: str
+    code_is_current: bool
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing has to be done."""
+        return self.revision == self.head and self.code_is_current
+
+
+def state(connection: psycopg.Connection[Any]) -> State:
+    """Compare a database with this loader."""
+    return State(
+        current_revision(connection), head_revision(), current_code(connection) == code_sha256()
+    )
+
+
+def require_current(connection: psycopg.Connection[Any]) -> None:
+    """Refuse to work on a database that is behind or ahead of this loader.
+
+    Raises
+    ------
+    SchemaMismatch
+        Names both revisions and what to run.
+    """
+    now = state(connection)
+    if now.is_current:
+        return
+    if now.revision is not None and now.revision not in revisions():
+        raise SchemaMismatch(
+            f"the database is at revision {now.revision}, ahead of this loader ({now.head})",
+            hint="install the newer loader",
+        )
+    if now.revision == now.head:
+        raise SchemaMismatch(
+            "the code in the database is not that of this loader", hint="run loader db upgrade"
+        )
+    raise SchemaMismatch(
+        f"the database is at revision {now.revision or 'none'}, this loader needs {now.head}",
+        hint="run loader db upgrade",
+    )
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade or downgrade did."""
+
+    before: str | None
+    after: str | None
+    changed: bool
+    seconds: float
+    statements: tuple[str, ...] = ()
+
+
+def upgrade(
+    dsn: str, revision: str = "head", *, dry_run: bool = False, force: bool = False
+) -> Upgrade:
+    """Bring state and code of a database to this loader's, or change nothing.
+
+    Parameters
+    ----------
+    revision
+        Stops the state at this revision and leaves the code out (code fits the head only).
+    dry_run
+        Does everything and rolls it back.
+    force
+        Rebuilds the code also where nothing changed.
+    """
+    started = time.monotonic()
+    target = head_revision() if revision == "head" else revision
+    if target not in revisions():
+        raise UsageError(
+            f"there is no revision {revision}", hint=f"known: {', '.join(revisions())}"
+        )
+    with _locked(dsn) as (connection, raw):
+        before = current_revision(raw)
+        if before is not None and before not in revisions():
+            raise SchemaMismatch(
+                f"the database is at revision {before}, ahead of this loader ({head_revision()})",
+                hint="install the newer loader",
+            )
+        if target != head_revision() and before is not None and before > target:
+            raise UsageError(
+                f"the database is at {before} already", hint=f"run loader db downgrade {target}"
+            )
+        if (
+            not force
+            and before == target
+            and (target != head_revision() or current_code(raw) == code_sha256())
+        ):
+            return Upgrade(before, before, False, time.monotonic() - started)
+        _prepare(raw)
+        drop_code(raw)
+        _alembic(connection, lambda settings: alembic.command.upgrade(settings, target))
+        if target == head_revision():
+            build(raw)
+            raw.execute(
+                "insert into core.release (version, revision, code_sha256, git_commit,"
+                " duration_seconds) values (%s, %s, %s, %s, %s)",
+                (__version__, target, code_sha256(), _git_commit(), time.monotonic() - started),
+            )
+        if dry_run:
+            raw.rollback()
+    return Upgrade(before, target, not dry_run, time.monotonic() - started)
+
+
+def downgrade(dsn: str, revision: str) -> Upgrade:
+    """Take the state of a database back to an older revision; the code is dropped with it."""
+    started = time.monotonic()
+    known = ["base", *revisions()]
+    if revision not in known:
+        raise UsageError(f"there is no revision {revision}", hint=f"known: {', '.join(known)}")
+    with _locked(dsn) as (connection, raw):
+        before = current_revision(raw)
+        if before is None:
+            return Upgrade(None, None, False, time.monotonic() - started)
+        if before not in revisions() or (revision != "base" and revision > before):
+            raise UsageError(f"the database is at {before}, not above {revision}")
+        if revision == before:
+            return Upgrade(before, before, False, time.monotonic() - started)
+        drop_code(raw)
+        _drop_views(raw)
+        _alembic(connection, lambda settings: alembic.command.downgrade(settings, revision))
+        if revision == "base":
+            raw.execute("drop table core.revision; drop schema core")
+        else:
+            raw.execute(
+                "insert into core.release (version, revision, code_sha256) values (%s, %s, '')",
+                (__version__, revision),
+            )
+    return Upgrade(
+        before, None if revision == "base" else revision, True, time.monotonic() - started
+    )
+
+
+def offline_sql(revision: str = "head") -> str:
+    """Give the statements of an upgrade from nothing, as text, for review."""
+    target = head_revision() if revision == "head" else revision
+    parts = [PREPARE]
+    scripts = ScriptDirectory.from_config(config())
+    for script in reversed(list(scripts.walk_revisions("base", target))):
+        source = Path(script.path).read_text("utf-8")
+        body = source.split("def upgrade", 1)[1].split("def downgrade", 1)[0]
+        parts.append(f"-- {script.revision}: {script.doc}")
+        parts += re.findall(r'run\(r?"""(.*?)"""\)', body, re.S)
+    for path in sql_files():
+        parts.append(f"-- {path.parent.name}/{path.name}")
+        parts.append(bind_code(path.read_text("utf-8")))
+    return "\n".join(parts)
+
+
+PREPARE = """
+create extension if not exists timescaledb;
+create extension if not exists plpython3u;
+create extension if not exists jsonb_plpython3u;
+create schema if not exists core;
+"""
+
+
+def _prepare(raw: psycopg.Connection[Any]) -> None:
+    """Make the extensions and the schema that Alembic keeps its table in."""
+    try:
+        raw.execute(PREPARE)
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+        raise Refused(
+            str(error.diag.message_primary),
+            detail=error.diag.message_detail,
+            hint="loader doctor says what the server lacks",
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConnectionFailed(
+            f"no rights: {error.diag.message_primary}",
+            hint="loader db upgrade needs a superuser: PL/Python is an untrusted language",
+        ) from error
+    is_superuser = raw.execute(
+        "select rolsuper from pg_roles where rolname = current_user"
+    ).fetchone()
+    if not is_superuser or not is_superuser[0]:
+        raise ConnectionFailed(
+            "loader db upgrade needs a superuser",
+            detail="functions in PL/Python, an untrusted language, can be created by no one else",
+            hint="connect as one for the upgrade; everything else needs no superuser",
+        )
+
+
+def drop_code(raw: psycopg.Connection[Any]) -> None:
+    """Drop what is rebuilt: all routines of internal and api, then their types. Never cascades."""
+    row = raw.execute(
+        """
+        select string_agg(format('%%s %%s', case when p.prokind = 'a' then 'aggregate' else 'routine' end,
+                                 p.oid::regprocedure), ';' order by p.oid)
+             , string_agg(p.oid::regprocedure::text, ', ')
+        from pg_proc as p
+        where p.pronamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
+        """,
+        (list(DROPPED_SCHEMAS),),
+    ).fetchone()
+    if row is not None and row[1]:
+        _refusing_dependents(raw, f"drop routine {row[1]}")
+    row = raw.execute(
+        """
+        select string_agg(t.oid::regtype::text, ', ')
+        from pg_type as t
+        inner join pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
+        where t.typnamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
+        """,
+        (list(DROPPED_SCHEMAS),),
+    ).fetchone()
+    if row is not None and row[0]:
+        _refusing_dependents(raw, f"drop type {row[0]}")
+
+
+def _drop_views(raw: psycopg.Connection[Any]) -> None:
+    """Drop the bi views: a downgrade takes away the tables they read."""
+    row = raw.execute(
+        "select string_agg(c.oid::regclass::text, ', ') from pg_class as c"
+        " where c.relnamespace = to_regnamespace('bi') and c.relkind = 'v'"
+    ).fetchone()
+    if row is not None and row[0]:
+        _refusing_dependents(raw, f"drop view {row[0]}")
+
+
+def _refusing_dependents(raw: psycopg.Connection[Any], statement: str) -> None:
+    try:
+        raw.execute(statement)
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise Refused(
+            "objects that are not ours depend on code that is rebuilt; nothing was changed",
+            detail=error.diag.message_detail,
+            hint="let them use bi views, which are never dropped by an upgrade, or drop them first",
+        ) from error
+
+
+def build(raw: psycopg.Connection[Any]) -> None:
+    """Store plpython/ in the database and run sql/ in order; a broken file is named."""
+    sha256 = python_sha256()
+    raw.execute("truncate core.python_module")
+    with raw.cursor() as cursor:
+        cursor.executemany(
+            "insert into core.python_module (name, source, is_package, sha256)"
+            " values (%s, %s, %s, %s)",
+            [(m.name, m.source, m.is_package, sha256) for m in python_modules()],
+        )
+    for path in sql_files():
+        name = f"sql/{path.parent.name}/{path.name}"
+        text = path.read_text("utf-8")
+        try:
+            raw.execute(bind_code(text))  # type: ignore[call-overload]
+        except psycopg.Error as error:
+            line = ""
+            if error.diag.statement_position:
+                before = bind_code(text)[: int(error.diag.statement_position)]
+                line = f":{before.count(chr(10)) + 1}"
+            raise Refused(
+                f"{name}{line}: {error.diag.message_primary}",
+                detail=error.diag.message_detail or error.diag.context,
+                hint=error.diag.message_hint or "the database is as it was before",
+            ) from error
+
+
+@contextmanager
+def _locked(dsn: str) -> Iterator[tuple[sqlalchemy.Connection, psycopg.Connection[Any]]]:
+    """Open one transaction that no other upgrade can enter; commit at the end."""
+    database.connect(dsn).close()  # one readable error for all that can be wrong with a DSN
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: database.connect(dsn), poolclass=sqlalchemy.NullPool
+    )
+    with database.explaining(), engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        raw.execute(f"set lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+        try:
+            # The lock belongs to the session, is taken before the transaction proper begins and
+            # outlives its commit: who waits for it sees what the one before has committed.
+            raw.execute("select pg_advisory_lock(%s)", (LOCK,))
+        except psycopg.errors.LockNotAvailable as error:
+            raw.rollback()
+            raise Busy(
+                f"another upgrade runs: {_lock_holder(raw)}",
+                hint="wait for it, or end it, then run again",
+            ) from error
+        raw.commit()
+        try:
+            raw.execute("set local lock_timeout = '60s'")
+            yield connection, raw
+            raw.commit()
+        except BaseException:
+            raw.rollback()
+            raise
+        # The session ends here, and the lock with it.
+
+
+def _lock_holder(raw: psycopg.Connection[Any]) -> str:
+    row = raw.execute(
+        """
+        select a.pid, a.query_start from pg_locks as l inner join pg_stat_activity as a using (pid)
+        where l.locktype = 'advisory' and l.objid = %s and l.granted
+          and l.database = (select oid from pg_database where datname = current_database())
+        """,
+        (LOCK,),
+    ).fetchone()
+    return "it has just ended" if row is None else f"pid {row[0]}, since {row[1]:%H:%M:%S}"
+
+
+def _alembic(connection: sqlalchemy.Connection, work: Callable[[Config], None]) -> None:
+    settings = config()
+    settings.attributes["connection"] = connection
+    try:
+        work(settings)
+    except CommandError as error:
+        raise Refused(str(error)) from error
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=resource("sql").parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def history() -> list[tuple[str, str]]:
+    """List revisions and what they changed, oldest first."""
+    scripts = ScriptDirectory.from_config(config())
+    return [(s.revision, s.doc) for s in reversed(list(scripts.walk_revisions()))]

@@ -1,0 +1,221 @@
+"""Shrinkage is described by coefficients, expected before a count, and corrected by surplus."""
+
+from loader.schema import run
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    run(r"""
+create extension if not exists btree_gist;
+
+create table core.models (
+    id int generated always as identity primary key,
+    name text not null,
+    model_type text not null,
+    description text,
+    version int not null,
+    created_date timestamptz not null default now(),
+    parameters jsonb not null default '{}',
+    data_hash text,
+    unique (name, version)
+);
+comment on table core.models is 'Holds models by name and version; a fit that changes nothing makes no version.';
+comment on column core.models.parameters is 'What was fitted for all products together (by product type), with standard errors.';
+comment on column core.models.data_hash is 'Hash of the data and options the version was fitted on.';
+
+create table core.coefficients (
+    id bigint generated always as identity primary key,
+    calculation_data_id bigint,
+    calculation_data_date timestamptz,
+    model_id int not null references core.models,
+    nomenclature_id int not null references core.nomenclature,
+    coefficient_a float8,
+    coefficient_b float8,
+    coefficient_c float8,
+    accuracy_r2 float8,
+    calculation_date timestamptz not null default now(),
+    adjusted_for_pre_shrinkage boolean not null default false,
+    pre_shrinkage_factor float8,
+    effective_shrinkage_rate float8,
+    family text not null,
+    parameters jsonb not null default '{}',
+    se_a float8,
+    se_b float8,
+    se_c float8,
+    age_min float8,
+    age_max float8,
+    period_count int not null default 0,
+    b_is_identified boolean not null default false,
+    outcome text not null check (outcome in ('fitted', 'pooled', 'type_curve', 'failed')),
+    reason text,
+    unique (model_id, nomenclature_id),
+    constraint coefficients_are_finite check (
+        abs(coalesce(coefficient_a, 0)) < 'infinity' and abs(coalesce(coefficient_b, 0)) < 'infinity'
+        and abs(coalesce(coefficient_c, 0)) < 'infinity'
+    ),
+    foreign key (calculation_data_id, calculation_data_date) references core.calculation_data (id, calculation_date) on delete set null
+);
+create index coefficients_nomenclature_id_idx on core.coefficients (nomenclature_id, model_id desc);
+create index coefficients_calculation_data_id_idx on core.coefficients (calculation_data_id);
+comment on index core.coefficients_nomenclature_id_idx is 'Usage: the newest coefficient of a product.';
+comment on index core.coefficients_calculation_data_id_idx is 'Usage: following a period to its coefficient.';
+comment on table core.coefficients is 'Holds the fitted curve of each product: one outcome row a product and model version.';
+comment on column core.coefficients.calculation_data_id is 'The last period the fit used; NULL when it had none of its own.';
+comment on column core.coefficients.coefficient_a is 'Loss the product tends to (fraction of mass); by family: linear 0, power a, peleg 1/k2.';
+comment on column core.coefficients.coefficient_b is 'Speed, 1/day; by family: power n, peleg k1.';
+comment on column core.coefficients.coefficient_c is 'Steady loss, fraction per day; by family: weibull n.';
+comment on column core.coefficients.accuracy_r2 is 'R2 over the product''s own periods; NULL when fewer than 4 or nothing varies.';
+comment on column core.coefficients.adjusted_for_pre_shrinkage is 'True when batch ages were used.';
+comment on column core.coefficients.pre_shrinkage_factor is 'Expected loss with ages over expected loss from age 0, last period; 1 without ages.';
+comment on column core.coefficients.effective_shrinkage_rate is 'Expected loss per day as a fraction of the opening mass, last period.';
+comment on column core.coefficients.se_a is 'Standard error; NULL where it is not defined (on a bound, taken from the type).';
+comment on column core.coefficients.age_max is 'Largest batch age the fit saw, days; beyond 1.5 times this an answer is extrapolation.';
+comment on column core.coefficients.b_is_identified is 'Whether the data of the type tell b; if not, b is the default of the type.';
+comment on column core.coefficients.outcome is 'fitted: from own periods; pooled: drawn toward the type; type_curve: no own periods; failed: see reason.';
+
+create table core.forecasts (
+    id bigint generated always as identity,
+    coefficient_id bigint not null references core.coefficients,
+    forecast_value float8 not null,
+    actual_value float8,
+    deviation float8 generated always as (actual_value - forecast_value) stored,
+    forecast_date timestamptz not null,
+    primary key (id, forecast_date)
+);
+select create_hypertable('core.forecasts', by_range('forecast_date', interval '91 days'), create_default_indexes => false);
+create index forecasts_coefficient_id_idx on core.forecasts (coefficient_id, forecast_date);
+comment on index core.forecasts_coefficient_id_idx is 'Usage: what one coefficient forecast.';
+comment on table core.forecasts is 'Holds forecasts of shrinkage, kg, and what happened.';
+comment on column core.forecasts.deviation is 'actual - forecast, kg; NULL until the actual is known.';
+
+create table core.ai_patterns (
+    id bigint generated always as identity primary key,
+    pattern_type text not null check (pattern_type in ('anomaly', 'trend', 'seasonality', 'correlation')),
+    description text not null,
+    confidence_level float8 check (confidence_level between 0 and 1),
+    affected_nomenclature int[],
+    discovery_date timestamptz not null default now(),
+    pattern_data jsonb not null default '{}'
+);
+comment on table core.ai_patterns is 'Holds patterns found in the data.';
+
+create table core.priority_periods (
+    id int generated always as identity primary key,
+    period_start timestamptz not null,
+    period_end timestamptz not null check (period_end > period_start),
+    priority_level int not null check (priority_level between 1 and 10),
+    description text,
+    created_by text not null default 'user' check (created_by in ('user', 'system')),
+    created_date timestamptz not null default now(),
+    active boolean not null default true
+);
+comment on table core.priority_periods is 'Holds stretches of time that count more in fits and averages.';
+
+create table core.preliminary_forecasts (
+    id bigint generated always as identity primary key,
+    calculation_data_id bigint,
+    calculation_date timestamptz,
+    forecast_model_id int references core.models,
+    forecast_period_days int not null check (forecast_period_days > 0),
+    expected_shrinkage numeric(14, 3) not null,
+    confidence_level float8 check (confidence_level between 0 and 1),
+    forecast_date timestamptz not null default now(),
+    actual_shrinkage numeric(14, 3),
+    forecast_accuracy float8,
+    notes text,
+    pre_shrinkage_adjusted boolean not null default false,
+    adjusted_expected_shrinkage numeric(14, 3),
+    batch_storage_history jsonb,
+    foreign key (calculation_data_id, calculation_date) references core.calculation_data (id, calculation_date) on delete set null
+);
+comment on table core.preliminary_forecasts is 'Holds what is expected at the next count of a period that a count opened.';
+
+create table core.surplus_specifications (
+    id int generated always as identity primary key,
+    nomenclature_id int not null references core.nomenclature,
+    surplus_percentage float8 not null check (surplus_percentage > -0.5 and surplus_percentage < 1),
+    specification_start_date date not null,
+    specification_end_date date,
+    is_active boolean not null default true,
+    created_date timestamptz not null default now(),
+    created_by text not null default session_user,
+    notes text,
+    check (specification_end_date >= specification_start_date),
+    constraint no_overlap_of_active_specifications exclude using gist (
+        nomenclature_id with =, daterange(specification_start_date, specification_end_date, '[]') with &&
+    ) where (is_active)
+);
+comment on table core.surplus_specifications is 'Holds agreed surplus: receipts of the product in the interval really bring this fraction more than documented.';
+comment on column core.surplus_specifications.surplus_percentage is 'A FRACTION, in spite of its name: 0.05 = 5 %. Negative = systematic under-delivery.';
+comment on column core.surplus_specifications.specification_end_date is 'Last day, inclusive; NULL = open.';
+
+create table core.surplus_recommendations (
+    id int generated always as identity primary key,
+    nomenclature_id int not null references core.nomenclature,
+    recommended_surplus_percentage float8 not null,
+    confidence_level float8 check (confidence_level between 0 and 1),
+    analysis_period_start timestamptz,
+    analysis_period_end timestamptz,
+    calculation_method text not null,
+    supporting_data jsonb not null default '{}',
+    created_date timestamptz not null default now(),
+    is_accepted boolean,
+    acceptance_date timestamptz
+);
+comment on table core.surplus_recommendations is 'Holds surpluses the data suggest; is_accepted NULL = not decided.';
+
+create table core.surplus_patterns (
+    id int generated always as identity primary key,
+    nomenclature_id int references core.nomenclature,
+    product_type text,
+    surplus_percentage float8 not null,
+    pattern_condition text,
+    is_active boolean not null default true,
+    created_date timestamptz not null default now(),
+    created_from_recommendation_id int references core.surplus_recommendations,
+    validation_count int not null default 0,
+    last_validated_date timestamptz,
+    confidence_level float8 check (confidence_level between 0 and 1),
+    feedback_count int not null default 0,
+    last_feedback_date timestamptz
+);
+comment on table core.surplus_patterns is 'Holds accepted surplus patterns; nomenclature_id NULL = for a product type, or all.';
+comment on column core.surplus_patterns.validation_count is 'How many validations succeeded.';
+
+create table core.pattern_validations (
+    id int generated always as identity primary key,
+    surplus_pattern_id int not null references core.surplus_patterns,
+    validation_date timestamptz not null default now(),
+    actual_surplus_percentage float8 not null,
+    predicted_surplus_percentage float8 not null,
+    deviation float8 generated always as (actual_surplus_percentage - predicted_surplus_percentage) stored,
+    validation_result text not null check (validation_result in ('success', 'warning', 'failure')),
+    user_feedback text,
+    is_confirmed boolean,
+    confirmation_date timestamptz
+);
+comment on table core.pattern_validations is 'Holds how each surplus pattern fared against new periods.';
+
+create table core.feedback_preferences (
+    id int generated always as identity primary key,
+    feedback_frequency text not null check (feedback_frequency in ('immediate', 'daily', 'weekly', 'monthly', 'manual')),
+    auto_confirm_threshold float8 not null check (auto_confirm_threshold between 0 and 1),
+    is_active boolean not null default true,
+    created_date timestamptz not null default now(),
+    updated_date timestamptz not null default now()
+);
+comment on table core.feedback_preferences is 'Holds how often people are asked, and when patterns confirm themselves.';
+insert into core.feedback_preferences (feedback_frequency, auto_confirm_threshold) values ('weekly', 0.7);
+""")
+
+
+def downgrade() -> None:
+    run(r"""
+drop table core.feedback_preferences, core.pattern_validations, core.surplus_patterns, core.surplus_recommendations,
+    core.surplus_specifications, core.preliminary_forecasts, core.priority_periods, core.ai_patterns;
+drop table core.forecasts;
+drop table core.coefficients, core.models;
+-- Extensions stay: something else may use btree_gist by now.
+""")

@@ -1,0 +1,1 @@
+"""The arithmetic of Weighhouse: runs inside PostgreSQL, is imported and tested without it."""

@@ -1,0 +1,8 @@
+create function internal.movement_key(warehouse_id int, operation text, document_number text, batch_received_at timestamptz)
+returns bigint
+language sql immutable parallel safe
+return hashtextextended(movement_key.document_number, hashtextextended(movement_key.operation,
+    movement_key.warehouse_id + coalesce(timestamp_hash_extended(movement_key.batch_received_at at time zone 'UTC', 0), 0)));
+
+comment on function internal.movement_key(int, text, text, timestamptz) is
+'Hashes what, with product and time, makes a movement the same one.';

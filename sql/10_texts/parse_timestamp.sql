@@ -1,0 +1,120 @@
+create type internal.stamp as (local_time timestamp, at timestamptz, problem text);
+comment on type internal.stamp is
+'A stamp read from text: its local time, or the moment itself when the text carries a zone, or what is wrong with it.';
+
+create function internal.parse_timestamp(value text, date_format text default null)
+returns internal.stamp
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    cleaned text := btrim(translate(value, chr(160) || chr(8239) || chr(65279), '   '));
+    parts text[];
+    day text;
+    result internal.stamp;
+begin
+    if cleaned is null or cleaned = '' then
+        return null;
+    end if;
+    if date_format in ('excel1900', 'excel1904') and cleaned ~ '^\d{4,5}([.,]\d+)?$' then
+        result.local_time := date_trunc('second', case date_format when 'excel1900' then timestamp '1899-12-30' else timestamp '1904-01-01' end
+            + replace(cleaned, ',', '.')::numeric * interval '1 day' + interval '0.5 second');
+        return result;
+    end if;
+    parts := regexp_match(cleaned, '^(\d{4})-(\d\d)-(\d\d)(?:[T ]+(\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
+    if parts is not null and coalesce(date_format, 'YMD') in ('YMD', 'DMY', 'MDY') then
+        day := parts[1] || '-' || parts[2] || '-' || parts[3];
+    else
+        -- Dots say day.month.year; a slash says nothing: only the caller can tell.
+        parts := regexp_match(cleaned, '^(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:[T ,]+(\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
+        if parts is null then
+            result.problem := case when cleaned ~ '^\d{5}([.,]\d+)?$' and date_format is null then 'ambiguous_date' else 'not_a_date' end;
+            return result;
+        end if;
+        if date_format is null then
+            if parts[2] = '.' and length(parts[1]) <= 2 then
+                date_format := 'DMY';
+            else
+                result.problem := 'ambiguous_date';
+                return result;
+            end if;
+        end if;
+        day := case date_format
+            when 'DMY' then parts[4] || '-' || parts[3] || '-' || parts[1]
+            when 'MDY' then parts[4] || '-' || parts[1] || '-' || parts[3]
+            when 'YMD' then parts[1] || '-' || parts[3] || '-' || parts[4]
+        end;
+        if day ~ '^\d\d-' then
+            day := '20' || day;
+        end if;
+        if day !~ '^\d{4}-\d{1,2}-\d{1,2}$' then
+            result.problem := 'not_a_date';
+            return result;
+        end if;
+        parts := array[null, null, null, parts[5], parts[6]];
+    end if;
+    if not pg_input_is_valid(day || ' ' || coalesce(parts[4], '00:00'), 'timestamp') then
+        result.problem := 'not_a_date';
+        return result;
+    end if;
+    result.local_time := make_timestamp(
+        split_part(day, '-', 1)::int, split_part(day, '-', 2)::int, split_part(day, '-', 3)::int, 0, 0, 0
+    ) + coalesce(parts[4], '0:00')::interval;
+    if parts[5] is not null then
+        result.at := (result.local_time::text || case parts[5] when 'Z' then '+00' else parts[5] end)::timestamptz;
+    end if;
+    if extract(year from result.local_time) not between 1990 and 2100 then
+        result.problem := 'date_out_of_range';
+    end if;
+    return result;
+end
+$$;
+
+comment on function internal.parse_timestamp(text, text) is
+'Reads a date or time as files write it: ISO 8601, dd.mm.yyyy, dd.mm.yy, one-digit hours, with or without a zone.
+
+date_format: DMY, MDY, YMD, excel1900 or excel1904; NULL = ISO and dotted dates only, others have problem ambiguous_date.
+NULL for an empty text. Other problems: not_a_date, date_out_of_range (before 1990 or after 2100).';
+
+create function internal.localize(local_time timestamp, time_zone text, dst text default 'reject')
+returns timestamptz
+language sql immutable parallel safe
+begin atomic
+    with candidate as (
+        select localize.local_time at time zone localize.time_zone as at
+    )
+    select
+        case
+            -- The hour that daylight saving leaves out does not exist.
+            when c.at at time zone localize.time_zone <> localize.local_time
+                then case localize.dst
+                    when 'earlier' then c.at - interval '1 hour'
+                    when 'later' then c.at
+                end
+            -- The hour that happens twice: PostgreSQL takes the second.
+            when (c.at - interval '1 hour') at time zone localize.time_zone = localize.local_time
+                then case localize.dst when 'earlier' then c.at - interval '1 hour' when 'later' then c.at end
+            when (c.at + interval '1 hour') at time zone localize.time_zone = localize.local_time
+                then case localize.dst when 'earlier' then c.at when 'later' then c.at + interval '1 hour' end
+            else c.at
+        end
+    from candidate as c;
+end;
+
+comment on function internal.localize(timestamp, text, text) is
+'Places a local time in a zone.
+
+dst: what to do with a time that does not exist or exists twice: reject (NULL), earlier, later.';
+
+create function internal.zone_changes(time_zone text, from_time timestamp, to_time timestamp)
+returns boolean
+language sql immutable parallel safe
+return (
+    select count(distinct (d.day at time zone 'UTC') at time zone zone_changes.time_zone - d.day) > 1
+    from generate_series(
+        date_trunc('day', zone_changes.from_time) - interval '2 days', zone_changes.to_time + interval '2 days', interval '1 day'
+    ) as d (day)
+);
+
+comment on function internal.zone_changes(text, timestamp, timestamp) is
+'Tells whether the clocks of a zone are set between two local times: where not, no local time can be wrong.';
