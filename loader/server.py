@@ -1188,7 +1188,15 @@ def _remove_tree(path: Path) -> None:
             environment = {**os.environ, "PATH": _tool_path()}
             if subprocess.run(["umount", point], capture_output=True, env=environment).returncode:
                 raise Refused(f"{point} is mounted", hint="unmount it, then run again")
-    shutil.rmtree(path)
+    for attempt in range(10):
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as error:
+            # A tool that was just interrupted may still be writing.
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or attempt == 9:
+                raise
+            time.sleep(0.5)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -1436,7 +1444,8 @@ def _choose_port(named: int | None, recorded: int | None, progress: Progress) ->
             )
         return named
     first = recorded or DEFAULT_PORT
-    for port in [first, *range(DEFAULT_PORT, DEFAULT_PORT + 500)]:
+    candidates: list[int] = [first, *range(DEFAULT_PORT, DEFAULT_PORT + 500)]
+    for port in candidates:
         if _is_free(port):
             if port != first:
                 progress(f"port {first} is taken; using {port}")

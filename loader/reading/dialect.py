@@ -188,6 +188,7 @@ class CsvTable:
             line += taken
             if failure is not None:
                 self._malformed(failure, after, line - after, feed.line, report)
+                yield Chunk((), []), line
             elif not rows:
                 return
 

@@ -43,6 +43,8 @@ class Node:
         True or False where the content proves it, None where it is open.
     parent : int or None
         Index of the row that contains this one; filled by `arrange`.
+    outermost : bool
+        Known by name to be contained in nothing.
     """
 
     line: int
@@ -51,6 +53,7 @@ class Node:
     depth: Depth = ()
     leaf: bool | None = None
     parent: int | None = None
+    outermost: bool = False
 
 
 def figure(text: str) -> float:
@@ -115,7 +118,7 @@ def children_by_sum(nodes: Sequence[Node], index: int, tops: Sequence[int]) -> i
     sums = [0.0] * len(total)
     nonnegative = min(total) >= 0
     for taken, top in enumerate(reversed(tops), 1):
-        if taken > MOST_CHILDREN:
+        if taken > MOST_CHILDREN or nodes[top].outermost:
             return 0
         figures = nodes[top].figures
         sums = [a + b for a, b in zip(sums, figures, strict=True)]
@@ -162,6 +165,8 @@ def arrange(nodes: Sequence[Node], *, first_holds_all: bool) -> list[int]:
                 # Up to the next total: the leaves directly below belong to this row.
                 holds_all = first_holds_all and index == 0
                 for top in reversed(tops):
+                    if nodes[top].outermost:
+                        break
                     if not nodes[top].leaf and not holds_all and taken:
                         break
                     taken += 1

@@ -292,14 +292,10 @@ class Source:
 
     def _batches(self, most: int) -> Iterator[Batch]:
         self._report = report = Report()
-        try:
-            if isinstance(self._reader, Movements):
-                yield from self._reader.batches(self._chunks(report, most), report)
-            else:
-                yield from self._reader.batches(lambda r: self._chunks(r, most), report)
-        except UnicodeDecodeError:
-            self._data.check_unchanged()  # the text was verified when it was opened
-            raise
+        if isinstance(self._reader, Movements):
+            yield from self._reader.batches(self._chunks(report, most), report)
+        else:
+            yield from self._reader.batches(lambda r: self._chunks(r, most), report)
         self._data.check_unchanged()
         report.skipped += Counter()  # drops reasons with a count of zero
 

@@ -230,8 +230,8 @@ class Statement:
         by_warehouse = "warehouse" in self.header.levels
         if by_warehouse:
             for node in nodes:
-                if node.label in self.preamble.warehouses and node.leaf is None:
-                    node.leaf = False
+                if node.label in self.preamble.warehouses and not node.leaf:
+                    node.leaf, node.outermost = False, True
         for line in arrange(nodes, first_holds_all=by_warehouse):
             report.notice(f"line {line}: the rows below do not add up to this total")
         if grand_total is not None:

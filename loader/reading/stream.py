@@ -129,7 +129,8 @@ class Bytes:
 
     @contextlib.contextmanager
     def binary(self) -> Iterator[IO[bytes]]:
-        """Open the (decompressed) bytes from the start."""
+        """Open the (decompressed) bytes from the start, if they are still the same."""
+        self.check_unchanged()
         with self.path.open("rb") as raw:
             self._raw = raw
             try:
@@ -290,5 +291,9 @@ class Text:
             text = io.TextIOWrapper(stream, self._codec, errors="strict", newline="")
             try:
                 yield text
+            except UnicodeDecodeError:
+                # The text was verified when it was opened: somebody has written to it since.
+                self.source.check_unchanged()
+                raise
             finally:
                 text.detach()

@@ -97,7 +97,7 @@ class Workbook:
 
     def __init__(self, source: Bytes, options: ReadOptions) -> None:
         self.name = source.name
-        self._source = source
+        self._copy: IO[bytes] | None = None
         archive = self._readable(source.seekable())
         try:
             with warnings.catch_warnings():
@@ -179,6 +179,8 @@ class Workbook:
     def close(self) -> None:
         """Give back the archive."""
         self._book.close()
+        if self._copy is not None:
+            self._copy.close()
 
 
 def _referred_parts(archive: zipfile.ZipFile, by_fold: dict[str, str]) -> list[str]:

@@ -611,7 +611,7 @@ def infer_opening(
         running[batch] = running.get(batch, 0) + net
         deficit[batch] = min(deficit.get(batch, 0), running[batch])
     if None in deficit:
-        # Rows without a batch may have taken from any batch: only what all together lack is unknown.
+        # A row without a batch may take from any: only what all together lack is unknown.
         total = lowest = 0
         known = sum(-grams for batch, grams in deficit.items() if batch is not None)
         for i in order:

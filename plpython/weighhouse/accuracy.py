@@ -50,7 +50,9 @@ def smape(actual: ArrayLike, predicted: ArrayLike) -> float:
     if not y.size:
         return float("nan")
     size = np.abs(y) + np.abs(p)
-    return 100.0 * float(np.mean(np.where(size > 0, 2 * np.abs(p - y) / np.where(size > 0, size, 1), 0)))
+    return 100.0 * float(
+        np.mean(np.where(size > 0, 2 * np.abs(p - y) / np.where(size > 0, size, 1), 0))
+    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Accuracy:
     mape_left_out : int
         Rows at or below the threshold.
     aic, aicc, bic : float
-        With K = k + 1, the error variance counted. `aicc` NaN when n <= K + 1; all NaN when SSE = 0.
+        With K = k + 1, the error variance counted. `aicc` is NaN when n <= K + 1, all when SSE = 0.
     """
 
     n: int

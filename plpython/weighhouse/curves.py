@@ -45,8 +45,6 @@ class Family:
         Names of the arguments of `loss` and `rate` after t.
     loss, rate : callable
         S(t, ...) and its derivative, elementwise, with broadcasting; t in days, t >= 0.
-    scale : int
-        The parameter that multiplies the whole curve when all others stay (-1: `c` as well).
     start : tuple of tuple
         Where a search begins, for a loss of 1 at t = 1; one tuple a start.
     """
@@ -77,7 +75,7 @@ class Family:
             case "peleg":
                 return (1.0 / p[1] if p[1] > 0 else float("inf")), p[0], 0.0
             case _:
-                a, b, c = (p + [0.0])[:3]
+                a, b, c = [*p, 0.0][:3]
                 return a, b, c
 
     def from_coefficients(self, a: float, b: float, c: float) -> tuple[float, ...]:
@@ -112,7 +110,7 @@ FAMILIES: dict[str, Family] = {
             "sqrt",
             ("a",),
             lambda t, a: a * np.sqrt(t),
-            lambda t, a: _power_rate(t, a, np.float64(0.5)),
+            lambda t, a: _power_rate(t, a, np.array(0.5)),
             ((1.0,),),
         ),
         Family(
@@ -318,7 +316,9 @@ def predict_layers(curve: Curve, mass: ArrayLike, age: ArrayLike, horizon: Array
     t = np.asarray(age, dtype=float)
     before = curve.loss(t)
     after = curve.loss(t + np.asarray(horizon, dtype=float))
-    return np.asarray(np.asarray(mass, dtype=float) * (after - before) / np.maximum(1 - before, 1e-9))
+    return np.asarray(
+        np.asarray(mass, dtype=float) * (after - before) / np.maximum(1 - before, 1e-9)
+    )
 
 
 def invert_daily_sum(

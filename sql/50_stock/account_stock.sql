@@ -178,6 +178,12 @@ begin
     ), cleared as (
         delete from core.validation_errors as e using gone as o
         where e.calculation_data_id = o.id and e.calculation_date = o.calculation_date
+    ), unlinked as (
+        update core.coefficients as k set calculation_data_id = null, calculation_data_date = null
+        from gone as o where k.calculation_data_id = o.id and k.calculation_data_date = o.calculation_date
+    ), unlinked_forecast as (
+        update core.preliminary_forecasts as f set calculation_data_id = null, calculation_date = null
+        from gone as o where f.calculation_data_id = o.id and f.calculation_date = o.calculation_date
     )
     select count(*) into removed_count from gone;
 

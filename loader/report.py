@@ -1,0 +1,107 @@
+"""The first look at what was imported: what a trader wants to see on day one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the report."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[Any]
+
+
+QUERIES: tuple[tuple[str, str, str], ...] = (
+    (
+        "stock",
+        "Stock and counts",
+        """
+        select count(distinct item_id) as products, count(distinct warehouse_id) as warehouses
+             , count(*) filter (where mode <> 'open') as periods
+             , count(*) filter (where mode = 'posted') as posted
+             , count(*) filter (where mode = 'counted') as counted
+             , count(*) filter (where mode = 'open') as still_open
+             , round(sum(shortage_kg)::numeric, 3) as kg_short
+             , round(sum(surplus_kg)::numeric, 3) as kg_over
+             , count(*) filter (where is_in_review) as in_review
+        from bi.balance
+        """,
+    ),
+    (
+        "by_type",
+        "Loss by product type",
+        """
+        select s.product_type as type, s.item_count as products, s.period_count as periods
+             , round(s.shortage_kg::numeric, 3) as kg_short, round(s.surplus_kg::numeric, 3) as kg_over
+             , round(s.shortage_percent_of_available::numeric, 2) as percent_of_available
+             , round(s.shortage_grams_per_kg_day::numeric, 2) as grams_per_kg_day
+             , f.family as curve
+             , case when f.b_is_identified then 'from the data' else 'default: ' || f.reason end as shape
+        from bi.shrinkage_by_type as s
+        left join bi.fit_by_type as f using (product_type)
+        order by s.shortage_kg desc
+        """,
+    ),
+    (
+        "coefficients",
+        "Coefficients (a, b in 1/day, c; loss of a fresh batch in percent)",
+        """
+        select item as product, product_type as type, family as curve
+             , round(a::numeric, 4) as a, round(se_a::numeric, 4) as se_a, round(b::numeric, 4) as b
+             , round(c::numeric, 5) as c
+             , round(loss_percent_7_days::numeric, 2) as days_7
+             , round(loss_percent_14_days::numeric, 2) as days_14
+             , round(loss_percent_30_days::numeric, 2) as days_30
+             , period_count as periods, round(age_max_days::numeric, 0) as ages_to, outcome
+        from bi.coefficient
+        order by product_type, item
+        limit 100
+        """,
+    ),
+    (
+        "unexplained",
+        "Largest losses that drying does not explain",
+        """
+        select item as product, time as counted, round(shortage_kg::numeric, 3) as kg_short
+             , round(expected_kg::numeric, 3) as drying
+             , round(explained_up_to_kg::numeric, 3) as explained_up_to
+             , round(unexplained_kg::numeric, 3) as unexplained, flags
+        from bi.shrinkage_unexplained
+        where unexplained_kg > 0
+        order by unexplained_kg desc
+        limit 10
+        """,
+    ),
+    (
+        "review",
+        "To look at",
+        """
+        select severity, flag, count(*) as findings
+             , string_agg(distinct coalesce(item, file_name), ', ' order by coalesce(item, file_name)) as where
+        from bi.review
+        where severity in ('medium', 'high', 'critical')
+        group by severity, flag
+        order by severity, flag
+        """,
+    ),
+)
+
+
+def first_look(connection: psycopg.Connection[Any]) -> list[Section]:
+    """Ask the views; a section without rows is left out."""
+    sections = []
+    for name, title, query in QUERIES:
+        cursor = connection.execute(query)
+        assert cursor.description is not None
+        columns = tuple(column.name for column in cursor.description)
+        rows = cursor.fetchall()
+        if rows:
+            sections.append(Section(name, title, columns, rows))
+    return sections

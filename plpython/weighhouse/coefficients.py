@@ -1,0 +1,145 @@
+"""Fits as the database asks for them: columns come as bytes, the answer leaves as one JSON text."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weighhouse import pg
+from weighhouse.errors import BadOptions
+from weighhouse.shrinkage import fit_type
+
+__all__ = ["fit", "float_arrays"]
+
+# What array_send writes: dimensions, flags, type, length and lower bound; then each value with its size.
+_HEADER_WORDS = 5
+_VALUE_WORDS = 3
+
+
+def float_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Read what `string_agg(array_send(x), ''::bytea order by ...)` wrote, x being float8[].
+
+    One aggregate step a row instead of one a value.
+
+    Parameters
+    ----------
+    data : bytes or None
+        Arrays without NULLs, one after the other.
+    counts : ndarray of int, shape (n,)
+        How many values each has; an empty array is sent without its length.
+
+    Returns
+    -------
+    ndarray of float64, shape (sum of counts,)
+
+    Raises
+    ------
+    BadOptions
+        The bytes are not arrays of these lengths.
+    """
+    if not data:
+        return np.empty(0)
+    header = np.where(counts > 0, _HEADER_WORDS, 3)
+    sizes = header + _VALUE_WORDS * counts
+    if 4 * int(sizes.sum()) != len(data):
+        raise BadOptions(
+            "arrays do not have the lengths given",
+            detail=f"{len(data)} bytes, {4 * int(sizes.sum())} expected.",
+            hint="Send cardinality(x) beside array_send(x), and no NULL in x.",
+        )
+    words = np.frombuffer(data, dtype=">u4")
+    # Where the values of each array begin, repeated for each of its values, plus three words a value.
+    begins = np.cumsum(sizes) - sizes + header
+    place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.repeat(begins, counts) + _VALUE_WORDS * place + 1
+    pairs = np.stack([words[first], words[first + 1]], axis=1).astype(">u4")
+    return np.frombuffer(pairs.tobytes(), dtype=">f8").astype(np.float64)
+
+
+def fit(
+    item: bytes | None,
+    loss: bytes | None,
+    kg_days: bytes | None,
+    weight: bytes | None,
+    sigma: bytes | None,
+    counts: bytes | None,
+    term_mass: bytes | None,
+    term_age_from: bytes | None,
+    term_age_to: bytes | None,
+    n_items: int,
+    options: dict[str, Any],
+    given_b: Sequence[float | None] | None,
+    given_c: Sequence[float | None] | None,
+    tick: Callable[[], None],
+) -> str:
+    """Fit one product type, see `shrinkage.fit_type`.
+
+    Parameters
+    ----------
+    item, counts : bytes
+        int4send of the product's number within the type and of the number of terms, a period each.
+    loss, kg_days, weight, sigma : bytes
+        float8send, a period each.
+    term_mass, term_age_from, term_age_to : bytes
+        array_send, a period each.
+    options : dict
+        family, default_b, cv, kappa; numbers may be Decimal, as jsonb brings them.
+    given_b, given_c : sequences of shape (n_items,), or None
+        Coefficients that are known; all of a type or none.
+
+    Returns
+    -------
+    str
+        JSON: the type's fit, and `items` with one outcome each. NaN is null.
+    """
+    numbers = pg.integers(counts, 4)
+    found = fit_type(
+        pg.integers(item, 4),
+        pg.floats(loss),
+        pg.floats(kg_days),
+        pg.floats(weight),
+        pg.floats(sigma),
+        np.append(0, np.cumsum(numbers)),
+        float_arrays(term_mass, numbers),
+        float_arrays(term_age_from, numbers),
+        float_arrays(term_age_to, numbers),
+        n_items=n_items,
+        family=options["family"],
+        b=_given("b", given_b),
+        c=_given("c", given_c),
+        default_b=float(options["default_b"]),
+        cv=float(options["cv"]),
+        kappa=float(options["kappa"]),
+        tick=tick,
+    )
+    return json.dumps(_clean(asdict(found)), allow_nan=False)
+
+
+def _given(name: str, values: Sequence[float | None] | None) -> list[float] | None:
+    if values is None or all(value is None for value in values):
+        return None
+    known = [value for value in values if value is not None]
+    if len(known) != len(values):
+        raise BadOptions(
+            f"{name} is given for some products of a type only",
+            hint=f"Give {name} for the product type, or for each of its products.",
+        )
+    return known
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, np.generic):
+        return _clean(value.item())
+    return value

@@ -1,0 +1,25 @@
+-- Who may do what. Roles have no login: people and programs are members. Everything is revoked from PUBLIC first.
+revoke all on schema core, staging, cache, internal, api, bi from public;
+revoke all on all routines in schema internal, api, bi from public;
+revoke create on schema public from public;
+
+grant usage on schema bi to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
+grant select on all tables in schema bi to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
+grant execute on all routines in schema bi to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
+
+-- Analysts ask: the functions that only read, and the tables by the names users know.
+grant usage on schema api, core, internal to weighhouse_analyst, weighhouse_fitter;
+grant select on all tables in schema core to weighhouse_analyst, weighhouse_fitter;
+grant execute on function api.coefficient(text, timestamptz), api.shrinkage(text, float8, float8, float8), api.check_facts()
+to weighhouse_analyst, weighhouse_fitter;
+grant execute on function internal.find_item(text), internal.name_key(text), internal.normalize_name(text), internal.setting(text),
+internal.batch_loss(text, float8, float8, float8, float8, float8), internal.check_shrinkage_question(float8, float8, float8)
+to weighhouse_analyst, weighhouse_fitter;
+
+-- Fitters bring files in, account and fit.
+grant usage on schema staging, cache to weighhouse_fitter;
+grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
+grant select, insert, update, delete on all tables in schema core to weighhouse_fitter;
+revoke insert, update, delete on core.python_module, core.release, core.revision from weighhouse_fitter;
+grant usage on all sequences in schema core to weighhouse_fitter;
+grant execute on all routines in schema api, internal to weighhouse_fitter;

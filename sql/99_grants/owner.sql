@@ -1,0 +1,37 @@
+-- Everything belongs to a role that is no superuser and cannot log in: what a view or function may do is what this role
+-- may do, whoever ran the upgrade.
+grant usage, create on schema core, staging, cache, internal, api, bi to weighhouse_owner;
+do $do$
+declare
+    object record;
+begin
+    for object in
+        select case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name
+        from pg_class as c
+        where c.relnamespace in ('core'::regnamespace, 'staging'::regnamespace, 'cache'::regnamespace, 'bi'::regnamespace)
+          and c.relkind in ('r', 'p', 'v', 'S') and c.relowner <> 'weighhouse_owner'::regrole
+          -- An identity's sequence follows its table.
+          and not exists (
+              select from pg_depend as d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i' and c.relkind = 'S'
+          )
+        union all
+        select 'routine', p.oid::regprocedure::text
+        from pg_proc as p
+        where p.pronamespace in ('internal'::regnamespace, 'api'::regnamespace, 'bi'::regnamespace) and p.proowner <> 'weighhouse_owner'::regrole
+        union all
+        select 'type', t.oid::regtype::text
+        from pg_type as t
+        inner join pg_class as k on k.oid = t.typrelid and k.relkind = 'c'
+        where t.typnamespace in ('internal'::regnamespace, 'api'::regnamespace) and t.typowner <> 'weighhouse_owner'::regrole
+    loop
+        execute format('alter %s %s owner to weighhouse_owner', object.kind, object.name);
+    end loop;
+end
+$do$;
+
+-- Names people know are found without a schema, by whoever connects; a role without rights on core finds those of bi.
+do $do$
+begin
+    execute format('alter database %I set search_path = "$user", public, core, bi, api', current_database());
+end
+$do$;
