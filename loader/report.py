@@ -38,15 +38,17 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "by_type",
         "Loss by product type",
         """
-        select s.product_type as type, s.item_count as products, s.period_count as periods
-             , round(s.shortage_kg::numeric, 3) as kg_short, round(s.surplus_kg::numeric, 3) as kg_over
+        select s.warehouse, s.product_type as type, s.item_count as products, s.period_count as periods
+             , round(s.shortage_kg::numeric, 3) as kg_short
+             , round(s.surplus_kg::numeric, 3) as kg_over
              , round(s.shortage_percent_of_available::numeric, 2) as percent_of_available
              , round(s.shortage_grams_per_kg_day::numeric, 2) as grams_per_kg_day
              , f.family as curve
-             , case when f.b_is_identified then 'from the data' else 'default: ' || f.reason end as shape
+             , case when f.b_is_identified then 'from the data' else 'default: ' || f.reason end
+               as shape
         from bi.shrinkage_by_type as s
         left join bi.fit_by_type as f using (product_type)
-        order by s.shortage_kg desc
+        order by s.warehouse, s.shortage_kg desc
         """,
     ),
     (
@@ -84,7 +86,8 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "To look at",
         """
         select severity, flag, count(*) as findings
-             , string_agg(distinct coalesce(item, file_name), ', ' order by coalesce(item, file_name)) as where
+             , string_agg(distinct coalesce(item, file_name), ', '
+                          order by coalesce(item, file_name)) as where
         from bi.review
         where severity in ('medium', 'high', 'critical')
         group by severity, flag

@@ -1,0 +1,5 @@
+"""Lets `python -m loader` do what `loader` does."""
+
+from loader.cli import main
+
+main()
