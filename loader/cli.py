@@ -18,9 +18,8 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast, get_args
 
-import click
 import psycopg
 import typer
 from rich.console import Console
@@ -28,7 +27,7 @@ from rich.table import Table
 
 from loader import __version__, catalog, database, doctor, ingest, report, schema, server
 from loader.errors import LoaderError, UsageError
-from loader.reading import ReadOptions
+from loader.reading import LayoutName, ReadOptions
 
 OK, SOME_FAILED, BUG = 0, 1, 70
 
@@ -60,7 +59,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 server_app = typer.Typer(help="The embedded server of a machine without one.", no_args_is_help=True)
-db_app = typer.Typer(help="State by migration, code rebuilt: in one transaction.", no_args_is_help=True)
+db_app = typer.Typer(
+    help="State by migration, code rebuilt: in one transaction.", no_args_is_help=True
+)
 imports_app = typer.Typer(help="The ledger of imported files.", no_args_is_help=True)
 rejects_app = typer.Typer(help="Rows that were not accepted, and why.", no_args_is_help=True)
 for sub, name in (
@@ -80,7 +81,9 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def options(
-    dsn: Annotated[str | None, typer.Option(help="The server, as a URL or key=value pairs.")] = None,
+    dsn: Annotated[
+        str | None, typer.Option(help="The server, as a URL or key=value pairs.")
+    ] = None,
     service: Annotated[
         str | None, typer.Option(help="The server, by its name in pg_service.conf.")
     ] = None,
@@ -222,14 +225,14 @@ def ready() -> Iterator[psycopg.Connection[Any]]:
 
 @server_app.command("start")
 def server_start(
-    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; default the next free.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1; default the next free.")
+    ] = None,
 ) -> None:
     """Starts the embedded server, building it first where there is none."""
     info = server.start(port=port, progress=note)
-    say(
-        {"dsn": server.dsn(), **_public(info)},
-        f"server is running: {server.dsn()}",
-    )
+    word = "is running" if info.started else "was running already"
+    say(_public(info), f"server {word}: {info.dsn}")
 
 
 @server_app.command("stop")
@@ -239,10 +242,11 @@ def server_stop(
     """Stops the embedded server; with --purge removes it and its data."""
     if purge and not settings.yes and sys.stdin.isatty():
         typer.confirm(f"Remove {server.home()} with all data in it?", abort=True)
-    server.stop(purge=purge)
+    was_running = server.stop(purge=purge, progress=note)
+    stopped = "server is stopped" if was_running else "server was not running"
     say(
-        {"stopped": True, "purged": purge, "home": str(server.home())},
-        f"removed {server.home()}" if purge else "server is stopped",
+        {"was_running": was_running, "purged": purge, "home": str(server.home())},
+        f"removed {server.home()}" if purge else stopped,
     )
 
 
@@ -411,8 +415,13 @@ def _read_options(
         if not mark:
             raise UsageError(f"--map {pair} is not column=header", hint="as item=Товар")
         columns[name.strip()] = header.strip()
+    _one_of("--layout", layout, get_args(LayoutName))
     return ReadOptions(
-        layout=layout, encoding=encoding, delimiter=delimiter, sheet=sheet, column_map=columns
+        layout=cast(LayoutName | None, layout),
+        encoding=encoding,
+        delimiter=delimiter,
+        sheet=sheet,
+        column_map=columns,
     )
 
 
@@ -473,7 +482,9 @@ def import_command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and roll back.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 on any reject.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Refuse, not skip, what is known.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Refuse, not skip, what is known.")
+    ] = False,
 ) -> None:
     """Brings files in: whole or not at all, each once, every row accounted for.
 
@@ -598,7 +609,17 @@ def imports_list(
     """Lists imported files, newest first."""
     with ready() as connection:
         rows = ingest.list_imports(connection, undone=undone)
-    names = ["id", "file", "layout", "imported", "read", "loaded", "duplicate", "rejected", "undone"]
+    names = [
+        "id",
+        "file",
+        "layout",
+        "imported",
+        "read",
+        "loaded",
+        "duplicate",
+        "rejected",
+        "undone",
+    ]
     say([dict(zip(names, row, strict=True)) for row in rows], lambda: table(names, rows))
 
 
@@ -644,7 +665,9 @@ def rejects_show(
 @rejects_app.command("export")
 def rejects_export(
     import_id: Annotated[int, typer.Argument(help="Number of the import.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; default stdout.")
+    ] = None,
 ) -> None:
     """Writes rejected rows as CSV: to mend the raw text and import it again."""
     with ready() as connection:
@@ -728,14 +751,14 @@ def fit(
     names = ("version", "status", "items", "fitted", "pooled", "type_curve", "failed", "seconds")
     say(
         dict(zip(names, row, strict=True)),
-        f"shrinkage version {row[0]} {row[1]}: {row[2]} products = fitted {row[3]} + pooled {row[4]}"
-        f" + type curve {row[5]} + failed {row[6]}  {row[7]:.1f} s",
+        f"shrinkage version {row[0]} {row[1]}: {row[2]} products = fitted {row[3]}"
+        f" + pooled {row[4]} + type curve {row[5]} + failed {row[6]}  {row[7]:.1f} s",
     )
 
 
 @app.command("report")
 def report_command() -> None:
-    """Prints the first look: counted, short, over, rates by type, coefficients, unexplained losses."""
+    """Prints the first look: stock, loss by type, coefficients, unexplained losses."""
     with ready() as connection:
         sections = report.first_look(connection)
     say(
@@ -795,14 +818,7 @@ def main() -> None:
         if settings.verbose:
             traceback.print_exc()
         raise SystemExit(error.exit_code) from None
-    except click.exceptions.Abort:
-        raise SystemExit(130) from None
-    except click.exceptions.Exit as error:
-        raise SystemExit(error.exit_code) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         typer.echo("loader: interrupted; what was not finished was rolled back", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
@@ -810,6 +826,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(OK) from None
     except Exception as error:
+        # Words the command line cannot take: typer carries a click of its own, privately.
+        show = getattr(error, "show", None)
+        if callable(show) and hasattr(error, "exit_code"):
+            show()
+            raise SystemExit(2) from None
         _our_bug(error)
 
 

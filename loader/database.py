@@ -106,6 +106,7 @@ def explain(error: psycopg.Error, *, what: str = "") -> LoaderError:
     """Turn a server error into what the user needs to know."""
     state = error.sqlstate or ""
     primary = error.diag.message_primary or str(error).strip().split("\n")[0]
+    primary = primary.removeprefix("plpy.Error: ")  # PL/Python puts it before what a kernel says
     nothing = f"nothing of {what} was loaded" if what else "nothing was changed"
     if state == "55P03":
         return Busy(f"another run holds the lock; {nothing}", hint="wait for it, then run again")

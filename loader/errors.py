@@ -8,9 +8,7 @@ class LoaderError(Exception):
 
     exit_code = 4
 
-    def __init__(
-        self, message: str, *, detail: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.detail = detail
         self.hint = hint

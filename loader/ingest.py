@@ -1,4 +1,4 @@
-"""Files come in: rows to staging as text, verdicts by the database, facts and ledger in one transaction."""
+"""Files come in: rows to staging as text, verdicts by the database, all in one transaction."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import psycopg
 from psycopg import sql
 
 from loader import __version__, database, schema
-from loader.errors import Busy, LoaderError, Refused, UsageError
+from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
 from loader.reading import COPY_OPTIONS, ReadOptions, Source, open_source
 
-# One import at a time: staging.row holds one block of one file, and who comes second finds the first's rows.
+# One import at a time: staging.row holds one block of one file, and who comes second finds the
+# first's rows.
 LOCK = 0x57454948
 BLOCK_ROWS = 100_000
 ACCEPT = {
@@ -25,7 +26,8 @@ ACCEPT = {
     "balances": "internal.accept_balances",
     "statement": "internal.accept_statement",
 }
-# Movements are independent of each other; the other layouts need all their rows at once (totals, first and last).
+# Movements are independent of each other; the other layouts need all their rows at once (totals,
+# first and last).
 STREAMED = {"movements"}
 
 
@@ -117,7 +119,7 @@ def import_file(
                 _record_failure(dsn, source, str(failure))
             raise failure from error
         except LoaderError as error:
-            if not dry_run and not isinstance(error, Busy):
+            if not dry_run and not isinstance(error, (Busy, SchemaMismatch)):
                 _record_failure(dsn, source, str(error))
             raise
 
@@ -199,7 +201,8 @@ def _lock(connection: psycopg.Connection[Any], wait_seconds: int) -> None:
     except psycopg.errors.LockNotAvailable as error:
         row = connection.execute(
             "select a.pid, a.xact_start from pg_locks as l inner join pg_stat_activity as a"
-            " using (pid) where l.locktype = 'advisory' and l.objid = %s and l.granted",
+            " using (pid) where l.locktype = 'advisory' and l.objid = %s and l.granted"
+            " and l.database = (select d.oid from pg_database as d where d.datname = current_database())",
             (LOCK,),
         ).fetchone()
         who = "" if row is None else f" (pid {row[0]}, since {row[1]:%H:%M:%S})"
@@ -244,9 +247,7 @@ def _load(
     assert row is not None
     result.import_id = row[0]
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in source.columns)
-    copy = sql.SQL("copy staging.row ({}) from stdin ({})").format(
-        columns, sql.SQL(COPY_OPTIONS)
-    )
+    copy = sql.SQL("copy staging.row ({}) from stdin ({})").format(columns, sql.SQL(COPY_OPTIONS))
     accept = sql.SQL("select (a).* from {}(%s, %s) as a").format(
         sql.Identifier(*ACCEPT[source.layout].split("."))
     )
@@ -299,7 +300,10 @@ def _load(
 
 
 def _accept_block(
-    cursor: psycopg.Cursor[Any], accept: sql.Composed, result: ImportResult, settings: dict[str, Any]
+    cursor: psycopg.Cursor[Any],
+    accept: sql.Composed,
+    result: ImportResult,
+    settings: dict[str, Any],
 ) -> None:
     row = cursor.execute(accept, (result.import_id, json.dumps(settings))).fetchone()
     assert row is not None
@@ -311,7 +315,7 @@ def _accept_block(
 
 
 def _ahead(source: Source) -> Iterator[tuple[bytes, int]]:
-    """Read the next block while the server works on this one (the file and the server share no lock)."""
+    """Read the next block while the server works on this one."""
     blocks: queue.Queue[tuple[bytes, int] | BaseException | None] = queue.Queue(maxsize=1)
     stopped = threading.Event()
 
@@ -402,9 +406,7 @@ def _refuse_too_many(
         row = connection.execute("select internal.setting_text('import.max_rejects')").fetchone()
         limit = (row and row[0]) or "100%"
     try:
-        allowed = (
-            float(limit.rstrip("% ")) / 100 * result.read if "%" in limit else float(limit)
-        )
+        allowed = float(limit.rstrip("% ")) / 100 * result.read if "%" in limit else float(limit)
     except ValueError as error:
         raise UsageError(
             f"--max-rejects {limit} is neither a number nor a share", hint="write 100 or 5%"

@@ -38,7 +38,8 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "by_type",
         "Loss by product type",
         """
-        select s.warehouse, s.product_type as type, s.item_count as products, s.period_count as periods
+        select s.warehouse, s.product_type as type, s.item_count as products
+             , s.period_count as periods
              , round(s.shortage_kg::numeric, 3) as kg_short
              , round(s.surplus_kg::numeric, 3) as kg_over
              , round(s.shortage_percent_of_available::numeric, 2) as percent_of_available

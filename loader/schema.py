@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ import alembic.command
 import alembic.op
 import psycopg
 import sqlalchemy
+import sqlalchemy.exc
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg import sql
 
 from loader import __version__, database
 from loader.errors import Busy, ConnectionFailed, Refused, SchemaMismatch, UsageError
@@ -27,22 +29,65 @@ from loader.errors import Busy, ConnectionFailed, Refused, SchemaMismatch, Usage
 # Any number will do as long as every loader uses the same.
 LOCK = 0x57454947
 LOCK_WAIT_SECONDS = 600
+TABLE_WAIT_SECONDS = 60
 # Code of PL/Python wrappers; the loader puts the hash of plpython/ in front (see `bind_code`).
 PYTHON_BODY = re.compile(r"as \$python\$\n")
+# Nothing outside pg_catalog has a bare name: a function or operator somebody put into public cannot
+# slip into a body or a check that is bound here. (TimescaleDB is called as public.….)
+SEARCH_PATH = "set local search_path = pg_catalog, pg_temp"
 DROPPED_SCHEMAS = ("internal", "api")
 
 
 def resource(name: str) -> Path:
     """Find sql/, migrations/ or plpython/: beside the package in a checkout, else inside it."""
     package = Path(__file__).resolve().parent
-    beside = package.parent / name
-    return beside if beside.is_dir() else package / "bundle" / name
+    checkout = package.parent
+    # Not by the folder alone: an installed package may stand beside somebody else's migrations/.
+    return (checkout if (checkout / "pyproject.toml").is_file() else package / "bundle") / name
+
+
+_collected: list[str] | None = None
 
 
 def run(statement: str) -> None:
     """Hand SQL of a migration to the driver untouched (no bind parameters, several statements)."""
+    if _collected is not None:
+        _collected.append(statement)
+        return
     connection = alembic.op.get_bind().connection.driver_connection
-    connection.execute(statement)
+    assert isinstance(connection, psycopg.Connection)
+    try:
+        connection.execute(statement)
+    except psycopg.Error as error:
+        caller = sys._getframe(1)
+        path = Path(caller.f_code.co_filename)
+        if _is_about_the_server(error):
+            error.add_note(f"migrations/versions/{path.name}")
+            raise
+        text = path.read_text("utf-8")
+        start = text.find(statement)
+        if start < 0:  # put together by the migration: name the call
+            text, start = "\n" * (caller.f_lineno - 1), caller.f_lineno - 1
+        raise _named(error, f"migrations/versions/{path.name}", text, start) from error
+
+
+def _named(error: psycopg.Error, name: str, text: str, start: int = 0) -> Refused:
+    """Name file and line of a statement the server refused."""
+    line = ""
+    if error.diag.statement_position:
+        place = start + int(error.diag.statement_position) - 1
+        line = f":{text.count(chr(10), 0, place) + 1}"
+    return Refused(
+        f"{name}{line}: {error.diag.message_primary}",
+        detail=error.diag.message_detail or error.diag.context,
+        hint=error.diag.message_hint or "the database is as it was before",
+    )
+
+
+def _is_about_the_server(error: psycopg.Error) -> bool:
+    """Tell failures that are not the statement's: connection, locks, room, cancel, replica."""
+    states = ("55P03", "57014", "53", "25006")
+    return database.is_transient(error) or (error.sqlstate or "").startswith(states)
 
 
 @dataclass(frozen=True)
@@ -53,8 +98,13 @@ class PythonModule:
     source: str
     is_package: bool
 
+    @property
+    def path(self) -> str:
+        """Where the module stands in the source tree."""
+        stem = self.name.replace(".", "/")
+        return f"plpython/{stem}/__init__.py" if self.is_package else f"plpython/{stem}.py"
 
-@cache
+
 def python_modules() -> tuple[PythonModule, ...]:
     """Read the package that runs in the database."""
     base = resource("plpython")
@@ -89,15 +139,15 @@ def code_sha256() -> str:
     return digest.hexdigest()
 
 
-def bind_code(text: str) -> str:
+def bind_code(text: str, sha256: str) -> str:
     """Make each PL/Python wrapper of a file see to it that its own version of the code is loaded.
 
     One dictionary look-up a call. A session that lives on across an upgrade meets wrappers with
-    another hash, and loads the new code.
+    another hash, and loads the new code. No line is added: the server's line numbers stay true.
     """
-    sha256 = python_sha256()[:16]
-    line = f"GD.get('{sha256}') or plpy.execute(\"select internal.load_code('{sha256}')\")\n"
-    return PYTHON_BODY.sub(lambda match: match.group() + line, text)
+    key = sha256[:16]
+    line = f"GD.get('{key}') or plpy.execute(\"select internal.load_code('{key}')\")\n"
+    return PYTHON_BODY.sub(lambda match: match.group()[:-1] + line, text)
 
 
 def config() -> Config:
@@ -218,11 +268,7 @@ def upgrade(
         )
     with _locked(dsn) as (connection, raw):
         before = current_revision(raw)
-        if before is not None and before not in revisions():
-            raise SchemaMismatch(
-                f"the database is at revision {before}, ahead of this loader ({head_revision()})",
-                hint="install the newer loader",
-            )
+        _require_known(before)
         if target != head_revision() and before is not None and before > target:
             raise UsageError(
                 f"the database is at {before} already", hint=f"run loader db downgrade {target}"
@@ -236,13 +282,15 @@ def upgrade(
         _prepare(raw)
         drop_code(raw)
         _alembic(connection, lambda settings: alembic.command.upgrade(settings, target))
+        code = ""
         if target == head_revision():
             build(raw)
-            raw.execute(
-                "insert into core.release (version, revision, code_sha256, git_commit,"
-                " duration_seconds) values (%s, %s, %s, %s, %s)",
-                (__version__, target, code_sha256(), _git_commit(), time.monotonic() - started),
-            )
+            code = code_sha256()
+        raw.execute(
+            "insert into core.release (version, revision, code_sha256, git_commit,"
+            " duration_seconds) values (%s, %s, %s, %s, %s)",
+            (__version__, target, code, _git_commit(), time.monotonic() - started),
+        )
         if dry_run:
             raw.rollback()
     return Upgrade(before, target, not dry_run, time.monotonic() - started)
@@ -258,15 +306,19 @@ def downgrade(dsn: str, revision: str) -> Upgrade:
         before = current_revision(raw)
         if before is None:
             return Upgrade(None, None, False, time.monotonic() - started)
-        if before not in revisions() or (revision != "base" and revision > before):
-            raise UsageError(f"the database is at {before}, not above {revision}")
+        _require_known(before)
+        if revision != "base" and revision > before:
+            raise UsageError(
+                f"the database is at {before}, not above {revision}",
+                hint=f"run loader db upgrade {revision}",
+            )
         if revision == before:
             return Upgrade(before, before, False, time.monotonic() - started)
         drop_code(raw)
         _drop_views(raw)
         _alembic(connection, lambda settings: alembic.command.downgrade(settings, revision))
         if revision == "base":
-            raw.execute("drop table core.revision; drop schema core")
+            _leave(raw)
         else:
             raw.execute(
                 "insert into core.release (version, revision, code_sha256) values (%s, %s, '')",
@@ -277,26 +329,102 @@ def downgrade(dsn: str, revision: str) -> Upgrade:
     )
 
 
+def _require_known(revision: str | None) -> None:
+    if revision is not None and revision not in revisions():
+        raise SchemaMismatch(
+            f"the database is at revision {revision}, ahead of this loader ({head_revision()})",
+            hint="install the newer loader",
+        )
+
+
+def _leave(raw: psycopg.Connection[Any]) -> None:
+    """Take away what no revision owns: Alembic's table, the schemas, the settings.
+
+    Extensions and roles stay: other objects and other databases may use them.
+    """
+    raw.execute("drop table core.revision")
+    _refusing_dependents(
+        raw,
+        "drop schema if exists core, internal, api, bi",
+        hint="move or drop them, then run again",
+    )
+    name = sql.Identifier(raw.info.dbname)
+    raw.execute(sql.SQL("alter database {} reset search_path").format(name))
+    raw.execute(sql.SQL("alter role weighhouse_bi in database {} reset all").format(name))
+    raw.execute(
+        "alter default privileges for role weighhouse_owner grant execute on routines to public"
+    )
+
+
 def offline_sql(revision: str = "head") -> str:
-    """Give the statements of an upgrade from nothing, as text, for review."""
+    """Give the statements of an upgrade from nothing, for review or for psql.
+
+    Run as one transaction on an empty database they leave what `upgrade` leaves.
+    """
     target = head_revision() if revision == "head" else revision
-    parts = [PREPARE]
+    if target not in revisions():
+        raise UsageError(
+            f"there is no revision {revision}", hint=f"known: {', '.join(revisions())}"
+        )
+    parts = [OFFLINE_HEAD, f"{SEARCH_PATH};", PREPARE, VERSION_TABLE]
     scripts = ScriptDirectory.from_config(config())
     for script in reversed(list(scripts.walk_revisions("base", target))):
-        source = Path(script.path).read_text("utf-8")
-        body = source.split("def upgrade", 1)[1].split("def downgrade", 1)[0]
         parts.append(f"-- {script.revision}: {script.doc}")
-        parts += re.findall(r'run\(r?"""(.*?)"""\)', body, re.S)
-    for path in sql_files():
-        parts.append(f"-- {path.parent.name}/{path.name}")
-        parts.append(bind_code(path.read_text("utf-8")))
+        parts += _statements_of(script.module.upgrade)
+    parts.append(f"insert into core.revision (version_num) values ({_quoted(target)});")
+    code = ""
+    if target == head_revision():
+        code = code_sha256()
+        sha256 = python_sha256()
+        parts += [
+            "insert into core.python_module (name, source, is_package, sha256) values"
+            f" ({_quoted(m.name)}, {_quoted(m.source)}, {m.is_package}, {_quoted(sha256)});"
+            for m in python_modules()
+        ]
+        for path in sql_files():
+            parts.append(f"-- {path.parent.name}/{path.name}")
+            parts.append(bind_code(path.read_text("utf-8"), sha256))
+        parts.append(f"{CHECK_CODE};")
+    parts.append(
+        "insert into core.release (version, revision, code_sha256, git_commit) values"
+        f" ({_quoted(__version__)}, {_quoted(target)}, {_quoted(code)}, {_quoted(_git_commit())});"
+    )
     return "\n".join(parts)
 
 
+def _statements_of(upgrade: Callable[[], None]) -> list[str]:
+    """Let a migration say its statements instead of running them."""
+    global _collected
+    _collected = []
+    try:
+        upgrade()
+        return _collected
+    finally:
+        _collected = None
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+OFFLINE_HEAD = f"""\
+-- loader db upgrade --sql: an upgrade from nothing. On an empty database, as a superuser:
+--     psql --single-transaction --set ON_ERROR_STOP=1 --file THIS
+set local standard_conforming_strings = on;
+set local client_min_messages = warning;
+select pg_advisory_xact_lock({LOCK});
+"""
+# As Alembic makes it.
+VERSION_TABLE = """
+create table core.revision (
+    version_num varchar(32) not null, constraint revision_pkc primary key (version_num)
+);
+"""
+CHECK_CODE = "select internal.check_code()"
 PREPARE = """
-create extension if not exists timescaledb;
+create extension if not exists timescaledb schema public;
 create extension if not exists plpython3u;
-create extension if not exists jsonb_plpython3u;
+create extension if not exists jsonb_plpython3u schema public;
 create schema if not exists core;
 """
 
@@ -316,6 +444,14 @@ def _prepare(raw: psycopg.Connection[Any]) -> None:
             f"no rights: {error.diag.message_primary}",
             hint="loader db upgrade needs a superuser: PL/Python is an untrusted language",
         ) from error
+    home = raw.execute(
+        "select extnamespace::regnamespace::text from pg_extension where extname = 'timescaledb'"
+    ).fetchone()
+    if home != ("public",):
+        raise Refused(
+            f"TimescaleDB is installed in schema {home and home[0]}, not in public",
+            hint="use a database with the extension where create extension puts it",
+        )
     is_superuser = raw.execute(
         "select rolsuper from pg_roles where rolname = current_user"
     ).fetchone()
@@ -327,79 +463,99 @@ def _prepare(raw: psycopg.Connection[Any]) -> None:
         )
 
 
+DROP_ROUTINES = """
+select string_agg(p.oid::regprocedure::text, ', ' order by p.oid)
+from pg_proc as p
+where p.pronamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
+"""
+# Composite types (not the row type of a table), enumerations, domains, ranges.
+DROP_TYPES = """
+select string_agg(t.oid::regtype::text, ', ' order by t.oid)
+from pg_type as t
+left join pg_class as c on c.oid = t.typrelid
+where t.typnamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
+  and (t.typtype in ('e', 'd', 'r') or c.relkind = 'c')
+"""
+
+
 def drop_code(raw: psycopg.Connection[Any]) -> None:
-    """Drop what is rebuilt: all routines of internal and api, then their types. Never cascades."""
-    row = raw.execute(
-        """
-        select string_agg(format('%%s %%s', case when p.prokind = 'a' then 'aggregate' else 'routine' end,
-                                 p.oid::regprocedure), ';' order by p.oid)
-             , string_agg(p.oid::regprocedure::text, ', ')
-        from pg_proc as p
-        where p.pronamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
-        """,
-        (list(DROPPED_SCHEMAS),),
-    ).fetchone()
-    if row is not None and row[1]:
-        _refusing_dependents(raw, f"drop routine {row[1]}")
-    row = raw.execute(
-        """
-        select string_agg(t.oid::regtype::text, ', ')
-        from pg_type as t
-        inner join pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
-        where t.typnamespace in (select n.oid from pg_namespace as n where n.nspname = any(%s))
-        """,
-        (list(DROPPED_SCHEMAS),),
-    ).fetchone()
-    if row is not None and row[0]:
-        _refusing_dependents(raw, f"drop type {row[0]}")
+    """Drop what is rebuilt: all routines of internal and api, then their types. Never cascades.
+
+    What is there is dropped, not what this release would have made: an older release had other
+    signatures.
+    """
+    hint = "let them use bi views, which are never dropped by an upgrade, or drop them first"
+    for found, kind in ((DROP_ROUTINES, "routine"), (DROP_TYPES, "type")):
+        row = raw.execute(found, (list(DROPPED_SCHEMAS),)).fetchone()
+        if row is not None and row[0]:
+            _refusing_dependents(raw, f"drop {kind} {row[0]}", hint=hint)
 
 
 def _drop_views(raw: psycopg.Connection[Any]) -> None:
-    """Drop the bi views: a downgrade takes away the tables they read."""
+    """Drop the bi views and their functions: a downgrade takes away the tables they read."""
+    hint = "a downgrade takes the bi views away: drop what is built on them first"
     row = raw.execute(
         "select string_agg(c.oid::regclass::text, ', ') from pg_class as c"
         " where c.relnamespace = to_regnamespace('bi') and c.relkind = 'v'"
+        " and c.relowner = to_regrole('weighhouse_owner')"
     ).fetchone()
     if row is not None and row[0]:
-        _refusing_dependents(raw, f"drop view {row[0]}")
+        _refusing_dependents(raw, f"drop view {row[0]}", hint=hint)
+    row = raw.execute(
+        "select string_agg(p.oid::regprocedure::text, ', ') from pg_proc as p"
+        " where p.pronamespace = to_regnamespace('bi')"
+        " and p.proowner = to_regrole('weighhouse_owner')"
+    ).fetchone()
+    if row is not None and row[0]:
+        _refusing_dependents(raw, f"drop routine {row[0]}", hint=hint)
 
 
-def _refusing_dependents(raw: psycopg.Connection[Any], statement: str) -> None:
+def _refusing_dependents(raw: psycopg.Connection[Any], statement: str, *, hint: str) -> None:
     try:
         raw.execute(statement)
     except psycopg.errors.DependentObjectsStillExist as error:
         raise Refused(
-            "objects that are not ours depend on code that is rebuilt; nothing was changed",
+            "objects that are not ours depend on what is dropped here; nothing was changed",
             detail=error.diag.message_detail,
-            hint="let them use bi views, which are never dropped by an upgrade, or drop them first",
+            hint=hint,
         ) from error
 
 
 def build(raw: psycopg.Connection[Any]) -> None:
     """Store plpython/ in the database and run sql/ in order; a broken file is named."""
     sha256 = python_sha256()
-    raw.execute("truncate core.python_module")
+    modules = python_modules()
+    # Not truncate: that waits for everyone who called PL/Python in a transaction still open.
+    raw.execute("delete from core.python_module")
     with raw.cursor() as cursor:
         cursor.executemany(
             "insert into core.python_module (name, source, is_package, sha256)"
             " values (%s, %s, %s, %s)",
-            [(m.name, m.source, m.is_package, sha256) for m in python_modules()],
+            [(m.name, m.source, m.is_package, sha256) for m in modules],
         )
     for path in sql_files():
         name = f"sql/{path.parent.name}/{path.name}"
-        text = path.read_text("utf-8")
+        text = bind_code(path.read_text("utf-8"), sha256)
         try:
-            raw.execute(bind_code(text))  # type: ignore[call-overload]
+            raw.execute(text)
         except psycopg.Error as error:
-            line = ""
-            if error.diag.statement_position:
-                before = bind_code(text)[: int(error.diag.statement_position)]
-                line = f":{before.count(chr(10)) + 1}"
-            raise Refused(
-                f"{name}{line}: {error.diag.message_primary}",
-                detail=error.diag.message_detail or error.diag.context,
-                hint=error.diag.message_hint or "the database is as it was before",
-            ) from error
+            if _is_about_the_server(error):
+                error.add_note(name)
+                raise
+            raise _named(error, name, text) from error
+    try:
+        raw.execute(CHECK_CODE)
+    except psycopg.Error as error:
+        if _is_about_the_server(error):
+            raise
+        paths = {module.name: module.path for module in modules}
+        message = (error.diag.message_primary or "").removeprefix("plpy.Error: ")
+        module, _, rest = message.partition(":")
+        raise Refused(
+            f"{paths.get(module, module)}:{rest}",
+            detail=error.diag.message_detail,
+            hint="the database is as it was before; a missing library: see loader doctor",
+        ) from error
 
 
 @contextmanager
@@ -407,7 +563,9 @@ def _locked(dsn: str) -> Iterator[tuple[sqlalchemy.Connection, psycopg.Connectio
     """Open one transaction that no other upgrade can enter; commit at the end."""
     database.connect(dsn).close()  # one readable error for all that can be wrong with a DSN
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: database.connect(dsn), poolclass=sqlalchemy.NullPool
+        "postgresql+psycopg://",
+        creator=lambda: database.connect(dsn),
+        poolclass=sqlalchemy.NullPool,
     )
     with database.explaining(), engine.connect() as connection:
         raw = connection.connection.driver_connection
@@ -425,11 +583,22 @@ def _locked(dsn: str) -> Iterator[tuple[sqlalchemy.Connection, psycopg.Connectio
             ) from error
         raw.commit()
         try:
-            raw.execute("set local lock_timeout = '60s'")
+            raw.execute(f"set local lock_timeout = '{TABLE_WAIT_SECONDS}s'")
+            raw.execute(SEARCH_PATH)
             yield connection, raw
             raw.commit()
-        except BaseException:
-            raw.rollback()
+        except BaseException as error:
+            with suppress(psycopg.Error):
+                raw.rollback()
+            if raw.closed:
+                connection.invalidate()
+            if isinstance(error, psycopg.errors.LockNotAvailable):
+                raise Busy(
+                    f"a transaction has used what changes here for over {TABLE_WAIT_SECONDS} s;"
+                    " nothing was changed",
+                    detail=f"waited in {', '.join(getattr(error, '__notes__', ['the upgrade']))}",
+                    hint="end it (pg_stat_activity: idle in transaction), then run again",
+                ) from error
             raise
         # The session ends here, and the lock with it.
 
@@ -453,6 +622,10 @@ def _alembic(connection: sqlalchemy.Connection, work: Callable[[Config], None]) 
         work(settings)
     except CommandError as error:
         raise Refused(str(error)) from error
+    except sqlalchemy.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
 
 
 def _git_commit() -> str | None:

@@ -1,4 +1,4 @@
-"""Fixtures: a migrated template database, a connection whose work is rolled back, a copy to commit in."""
+"""Fixtures: a migrated template, a connection that rolls back, a copy to commit in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = Path(os.environ.get("WEIGHHOUSE_SHARED", ROOT.parent / "shared"))
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of reference data beside the repository; tests that need it are skipped without."""
+    """The reference data beside the repository; tests that need it are skipped without."""
     data = SHARED / "data"
     if not data.is_dir():
         pytest.skip("reference data (../shared/data) is not there")
@@ -75,9 +75,9 @@ def copy_database(url: str, template: str, name: str) -> None:
                     raise
         # Settings of a database are not copied with it.
         connection.execute(
-            sql.SQL(
-                'alter database {} set search_path = "$user", public, core, bi, api'
-            ).format(sql.Identifier(name))
+            sql.SQL('alter database {} set search_path = "$user", public, core, bi, api').format(
+                sql.Identifier(name)
+            )
         )
 
 

@@ -30,6 +30,9 @@ begin
 end
 $do$;
 
+comment on table core.revision is 'Names the revision of the state; Alembic keeps it.';
+comment on column core.revision.version_num is 'The revision.';
+
 create table core.release (
     id int generated always as identity primary key,
     version text not null,
@@ -37,9 +40,12 @@ create table core.release (
     code_sha256 text not null,
     git_commit text,
     migrated_at timestamptz not null default now(),
-    duration_seconds float8
+    duration_seconds float8,
+    constraint figures_are_finite check (abs(duration_seconds) < 'infinity')
 );
 comment on table core.release is 'Tells what this database runs: one row for each upgrade that changed something; the newest counts.';
+comment on column core.release.id is 'Key; the highest is the newest.';
+comment on column core.release.migrated_at is 'When the upgrade was made.';
 comment on column core.release.version is 'Version of the loader that upgraded.';
 comment on column core.release.revision is 'Revision of the state (migrations/) reached.';
 comment on column core.release.code_sha256 is 'SHA-256 over sql/ and plpython/ as built.';
@@ -65,6 +71,10 @@ create table core.settings (
     description text not null
 );
 comment on table core.settings is 'Holds every threshold of the domain as a row; change value, default_value tells what it was.';
+comment on column core.settings.name is 'What it is about, a dot, what it sets.';
+comment on column core.settings.value is 'The value in force.';
+comment on column core.settings.default_value is 'The value it came with.';
+comment on column core.settings.description is 'What it does, with its unit.';
 
 insert into core.settings (name, value, default_value, description)
 select s.name, s.value::jsonb, s.value::jsonb, s.description
@@ -93,9 +103,14 @@ create table core.quality_flag (
     severity text not null check (severity in ('info', 'low', 'medium', 'high', 'critical')),
     error_type text not null check (error_type in ('human_factor', 'validation_failure', 'data_inconsistency')),
     human_error_weight float8 not null default 0,
-    description text not null
+    description text not null,
+    constraint figures_are_finite check (abs(human_error_weight) < 'infinity')
 );
 comment on table core.quality_flag is 'Lists what can be wrong with a period or a row, how severe it is, and what it says about human error.';
+comment on column core.quality_flag.flag is 'Name of the flag.';
+comment on column core.quality_flag.severity is 'info, low, medium, high or critical; critical leaves the period out of fits.';
+comment on column core.quality_flag.error_type is 'human_factor, validation_failure or data_inconsistency.';
+comment on column core.quality_flag.description is 'What is wrong, in words.';
 comment on column core.quality_flag.human_error_weight is 'Added to the logit of the human-error probability.';
 
 insert into core.quality_flag (flag, severity, error_type, human_error_weight, description) values
@@ -130,9 +145,14 @@ create table core.product_type_mapping (
     code text not null,
     adjustment_factor float8 not null default 1,
     factor_b float8 not null default 1,
-    factor_c float8 not null default 1
+    factor_c float8 not null default 1,
+    constraint figures_are_finite check (greatest(abs(adjustment_factor), abs(factor_b), abs(factor_c)) < 'infinity')
 );
 comment on table core.product_type_mapping is 'Tells a product''s type from words in its name; the first rule (rule_order) that matches wins. Edit freely; unknown must stay.';
+comment on column core.product_type_mapping.id is 'Key.';
+comment on column core.product_type_mapping.rule_order is 'Rules are tried in this order.';
+comment on column core.product_type_mapping.product_type is 'The type the rule gives.';
+comment on column core.product_type_mapping.code is 'Code of the type.';
 comment on column core.product_type_mapping.keywords is 'Regular expression over the normalised name (upper case, Е for Ё, / for \, single spaces); \m and \M are word bounds.';
 comment on column core.product_type_mapping.adjustment_factor is 'Multiplies the default coefficient a where nothing was fitted.';
 comment on column core.product_type_mapping.factor_b is 'Multiplies the default b of a type whose own b the data cannot tell.';
@@ -153,6 +173,8 @@ create table core.operation_mapping (
         'transfer_out', 'transfer', 'write_off', 'stock_take', 'regrading', 'return'))
 );
 comment on table core.operation_mapping is 'Translates document types of an ERP (lower case, single spaces, е for ё) into our operations; transfer becomes in or out by the side the mass stands on.';
+comment on column core.operation_mapping.document_type is 'Name of the document as files spell it.';
+comment on column core.operation_mapping.operation is 'What it does to the stock.';
 insert into core.operation_mapping (document_type, operation) values
 ('opening', 'opening'), ('начальный остаток', 'opening'), ('ввод остатков', 'opening'), ('opening balance', 'opening'),
 ('receipt', 'receipt'), ('приходная накладная', 'receipt'), ('поступление', 'receipt'), ('поступление товаров', 'receipt'), ('101', 'receipt'),
@@ -192,9 +214,23 @@ create table core.source_data (
     duration_seconds float8,
     loaded_by text not null default session_user,
     undone_at timestamptz,
-    constraint every_row_accounted_for check (read_count = loaded_count + duplicate_count + rejected_count)
+    constraint every_row_accounted_for check (read_count = loaded_count + duplicate_count + rejected_count),
+    constraint figures_are_finite check (greatest(abs(duration_seconds), abs(quality_score)) < 'infinity')
 );
 comment on table core.source_data is 'The ledger of files: one row a file, written in the same transaction as its facts.';
+comment on column core.source_data.id is 'Key; the number of the import.';
+comment on column core.source_data.file_name is 'Name of the file.';
+comment on column core.source_data.file_path is 'Where it was read from; NULL = stdin.';
+comment on column core.source_data.upload_date is 'When it was imported.';
+comment on column core.source_data.layout is 'balances, movements or statement.';
+comment on column core.source_data.size_bytes is 'Size of the file, bytes.';
+comment on column core.source_data.encoding is 'Encoding it was read with; NULL for a workbook.';
+comment on column core.source_data.period_start is 'Earliest time its rows speak of; NULL = none.';
+comment on column core.source_data.period_end is 'Latest time its rows speak of; NULL = none.';
+comment on column core.source_data.loaded_count is 'Rows whose facts were stored, or whose control figures agree.';
+comment on column core.source_data.rejected_count is 'Rows that were not accepted; core.validation_errors says why.';
+comment on column core.source_data.duration_seconds is 'How long the import took, seconds.';
+comment on column core.source_data.loaded_by is 'Database role that imported it.';
 comment on column core.source_data.file_hash is 'SHA-256 of the bytes as they came, hexadecimal.';
 comment on column core.source_data.processed is 'Whether the stock accounting has taken the file in.';
 comment on column core.source_data.quality_score is 'Share of quantity-weighted rows that are clean, 0 to 1; NULL before accounting.';
@@ -212,6 +248,8 @@ create table core.warehouses (
     time_zone text not null default 'UTC'
 );
 comment on table core.warehouses is 'Holds the places where stock is kept and counted.';
+comment on column core.warehouses.id is 'Key.';
+comment on column core.warehouses.name is 'Name.';
 comment on column core.warehouses.time_zone is 'Zone of the warehouse''s calendar days, a tz database name.';
 
 create table core.nomenclature (
@@ -227,6 +265,11 @@ create table core.nomenclature (
     unique (name, product_type)
 );
 comment on table core.nomenclature is 'Holds the products, one row a product.';
+comment on column core.nomenclature.id is 'Key.';
+comment on column core.nomenclature.product_type_code is 'Code of the type.';
+comment on column core.nomenclature.created_date is 'When a file first named it.';
+comment on column core.nomenclature.item_group is 'Group the file put it in; NULL = none.';
+comment on column core.nomenclature.unit is 'Unit of mass; kg.';
 comment on column core.nomenclature.name is 'Name as first seen, outer and double spaces removed; unique within product_type.';
 comment on column core.nomenclature.product_type is 'fresh, salted, hot_smoked, cold_smoked, smoked, dried, frozen, unknown or the user''s own.';
 comment on column core.nomenclature.validation_flags is 'Array of quality flags that concern the product itself.';
@@ -243,6 +286,9 @@ create table core.nomenclature_alias (
 create index nomenclature_alias_nomenclature_id_idx on core.nomenclature_alias (nomenclature_id);
 comment on index core.nomenclature_alias_nomenclature_id_idx is 'Usage: all spellings of a product.';
 comment on table core.nomenclature_alias is 'Remembers each spelling of a product in files; point a row at another product to merge a renamed one.';
+comment on column core.nomenclature_alias.raw_name is 'The spelling, as it stands in files.';
+comment on column core.nomenclature_alias.raw_type is 'The product type the file states with it; empty = none.';
+comment on column core.nomenclature_alias.nomenclature_id is 'The product it means.';
 
 create table core.data_lineage (
     id bigint generated always as identity primary key,
@@ -256,9 +302,21 @@ create table core.data_lineage (
     status text not null check (status in ('success', 'failed', 'partial')),
     error_message text,
     execution_time_ms float8,
-    version text
+    version text,
+    constraint figures_are_finite check (abs(execution_time_ms) < 'infinity')
 );
 comment on table core.data_lineage is 'Tells what each step read and wrote: imports, accounting, fits, undo.';
+comment on column core.data_lineage.id is 'Key.';
+comment on column core.data_lineage.source_file_id is 'The file concerned; NULL when it was all of them.';
+comment on column core.data_lineage.calculation_data_id is 'The period concerned; NULL when it was many.';
+comment on column core.data_lineage.process_name is 'data_import, calculation or validation.';
+comment on column core.data_lineage.process_timestamp is 'When the step ended.';
+comment on column core.data_lineage.user_id is 'Database role that ran it.';
+comment on column core.data_lineage.input_records is 'Rows read.';
+comment on column core.data_lineage.output_records is 'Rows written.';
+comment on column core.data_lineage.status is 'success, failed or partial.';
+comment on column core.data_lineage.error_message is 'What went wrong, or a remark; NULL = nothing.';
+comment on column core.data_lineage.execution_time_ms is 'How long it took, milliseconds.';
 comment on column core.data_lineage.version is 'Version of the code that ran.';
 create index data_lineage_source_file_id_idx on core.data_lineage (source_file_id);
 comment on index core.data_lineage_source_file_id_idx is 'Usage: the history of one file.';
@@ -287,6 +345,25 @@ create unlogged table staging.row (
     note text
 );
 comment on table staging.row is 'Holds one block of one file while it is judged; empty between imports.';
+comment on column staging.row.warehouse is 'Name of the warehouse.';
+comment on column staging.row.item_group is 'Group of the product.';
+comment on column staging.row.item is 'Name of the product.';
+comment on column staging.row.product_type is 'Type of the product, where the file states one.';
+comment on column staging.row.unit is 'Unit of the quantities.';
+comment on column staging.row.document_type is 'Kind of document.';
+comment on column staging.row.document_number is 'Number of the document.';
+comment on column staging.row.posted_at is 'When the document was posted.';
+comment on column staging.row.batch is 'When the batch came in.';
+comment on column staging.row.supplier is 'Who delivered it.';
+comment on column staging.row.period_start is 'First day of the period.';
+comment on column staging.row.period_end is 'Last day of the period.';
+comment on column staging.row.storage_days is 'Storage term.';
+comment on column staging.row.opening is 'Balance at the start.';
+comment on column staging.row.incoming is 'What came in.';
+comment on column staging.row.outgoing is 'What went out.';
+comment on column staging.row.closing is 'Balance at the end.';
+comment on column staging.row.quantity is 'Quantity of a file with one column for both directions.';
+comment on column staging.row.note is 'Remark.';
 comment on column staging.row.line is 'Physical line (CSV) or row (xlsx) where the record starts.';
 comment on column staging.row.record is 'Level of a statement row: warehouse, group, item, document, batch, grand_total; NULL for flat layouts.';
 """)

@@ -25,13 +25,16 @@ create table core.stock_movements (
 );
 -- One chunk holds a quarter: a trader's year of a hundred thousand movements stays in a handful of chunks, ten million
 -- rows a year in a few chunks of two to three million, each with its index in memory.
-select create_hypertable('core.stock_movements', by_range('posted_at', interval '91 days'), create_default_indexes => false);
+select public.create_hypertable('core.stock_movements', public.by_range('posted_at', interval '91 days'), create_default_indexes => false);
 -- No foreign keys here: their per-row triggers cost more than the load itself (three of them tripled the time for a
 -- million rows). Ids come only from the accept functions, and internal.check_facts lists any that point nowhere.
 -- The rest of the natural key as one number: half the size and twice the speed of an index over four more columns.
 create unique index stock_movements_key_idx on core.stock_movements (nomenclature_id, posted_at, key_hash);
 comment on index core.stock_movements_key_idx is 'Usage: all movements of a product in order; the same movement is stored once.';
 comment on table core.stock_movements is 'Holds every movement of stock, one row a document, product and batch.';
+comment on column core.stock_movements.nomenclature_id is 'The product.';
+comment on column core.stock_movements.warehouse_id is 'The warehouse.';
+comment on column core.stock_movements.source_data_id is 'The file that brought it.';
 comment on column core.stock_movements.posted_at is 'When the document was posted.';
 comment on column core.stock_movements.operation is 'opening, receipt, sale, consumption, production, transfer_in, transfer_out, write_off, stock_take, regrading, return.';
 comment on column core.stock_movements.document_number is 'Number of the document; empty where the file has none.';
@@ -55,11 +58,19 @@ create table core.stock_balances (
     storage_days numeric,
     is_detailed boolean not null,
     line int not null,
-    unique (nomenclature_id, warehouse_id, period_start, period_end, is_detailed)
+    unique (nomenclature_id, warehouse_id, period_start, period_end, is_detailed),
+    constraint figures_are_finite check (greatest(abs(opening_kg), abs(incoming_kg), abs(outgoing_kg), abs(closing_kg), abs(storage_days)) < 'infinity')
 );
 create index stock_balances_source_data_id_idx on core.stock_balances (source_data_id);
 comment on index core.stock_balances_source_data_id_idx is 'Usage: undo of an import.';
 comment on table core.stock_balances is 'Holds balances as files state them: opening, in, out, closing of a product over a period.';
+comment on column core.stock_balances.id is 'Key.';
+comment on column core.stock_balances.source_data_id is 'The file that states it.';
+comment on column core.stock_balances.nomenclature_id is 'The product.';
+comment on column core.stock_balances.warehouse_id is 'The warehouse.';
+comment on column core.stock_balances.incoming_kg is 'Came in over the period, kg.';
+comment on column core.stock_balances.outgoing_kg is 'Went out over the period, kg.';
+comment on column core.stock_balances.line is 'Line of the file.';
 comment on column core.stock_balances.period_start is 'Midnight at the start of the first day, in the warehouse''s zone.';
 comment on column core.stock_balances.period_end is 'Midnight after the last day, in the warehouse''s zone.';
 comment on column core.stock_balances.opening_kg is 'NULL = the file did not say.';
@@ -75,11 +86,19 @@ create table core.stock_layers (
     as_of timestamptz not null,
     batch_received_at timestamptz not null,
     kg numeric(14, 3) not null,
-    primary key (nomenclature_id, warehouse_id, as_of, boundary, batch_received_at)
+    primary key (nomenclature_id, warehouse_id, as_of, boundary, batch_received_at),
+    constraint figures_are_finite check (abs(kg) < 'infinity')
 );
 create index stock_layers_source_data_id_idx on core.stock_layers (source_data_id);
 comment on index core.stock_layers_source_data_id_idx is 'Usage: undo of an import.';
 comment on table core.stock_layers is 'Holds the batches in stock as statements state them, at the start and at the end of their period.';
+comment on column core.stock_layers.source_data_id is 'The file that states it.';
+comment on column core.stock_layers.nomenclature_id is 'The product.';
+comment on column core.stock_layers.warehouse_id is 'The warehouse.';
+comment on column core.stock_layers.boundary is 'opening or closing: which end of the statement.';
+comment on column core.stock_layers.as_of is 'The moment it was in stock.';
+comment on column core.stock_layers.batch_received_at is 'When the batch came in.';
+comment on column core.stock_layers.kg is 'Mass in stock, kg.';
 
 create table core.batches (
     id bigint generated always as identity primary key,
@@ -89,9 +108,15 @@ create table core.batches (
     supplier text,
     documented_kg numeric(14, 3) not null,
     surplus_applied float8 not null default 0,
-    unique (nomenclature_id, warehouse_id, received_at)
+    unique (nomenclature_id, warehouse_id, received_at),
+    constraint figures_are_finite check (greatest(abs(documented_kg), abs(surplus_applied)) < 'infinity')
 );
 comment on table core.batches is 'Holds what was received when: derived from receipts, recomputed by the accounting.';
+comment on column core.batches.id is 'Key.';
+comment on column core.batches.nomenclature_id is 'The product.';
+comment on column core.batches.warehouse_id is 'The warehouse.';
+comment on column core.batches.received_at is 'When it came in.';
+comment on column core.batches.supplier is 'Who delivered it; NULL = the file did not say.';
 comment on column core.batches.documented_kg is 'Mass on the documents, kg.';
 comment on column core.batches.surplus_applied is 'Fraction of surplus taken into account (0.05 = 5 % more came than documented).';
 
@@ -135,13 +160,27 @@ create table core.calculation_data (
     term_age_from float8[],
     term_age_to float8[],
     term_is_receipt boolean[],
-    primary key (id, calculation_date)
+    primary key (id, calculation_date),
+    constraint figures_are_finite check (greatest(
+        abs(initial_balance), abs(incoming), abs(outgoing), abs(final_balance), abs(inventory_confidence),
+        abs(human_error_probability), abs(pre_shrinkage_days), abs(pre_shrinkage_amount), abs(adjusted_shrinkage_rate),
+        abs(inventory_shrinkage_total), abs(difference_kg), abs(surplus_kg), abs(surplus_applied_kg), abs(kg_days),
+        abs(count_sigma_kg)
+    ) < 'infinity')
 );
-select create_hypertable('core.calculation_data', by_range('calculation_date', interval '364 days'), create_default_indexes => false);
+select public.create_hypertable('core.calculation_data', public.by_range('calculation_date', interval '364 days'), create_default_indexes => false);
 create unique index calculation_data_key_idx on core.calculation_data
     (nomenclature_id, warehouse_id, inventory_period_start, calculation_date);
 comment on index core.calculation_data_key_idx is 'Usage: the periods of a product in order; a period is stored once.';
 comment on table core.calculation_data is 'Holds one row a product, warehouse and inventory period, derived from movements and balances; recomputing it changes nothing.';
+comment on column core.calculation_data.id is 'Key, together with calculation_date.';
+comment on column core.calculation_data.nomenclature_id is 'The product.';
+comment on column core.calculation_data.warehouse_id is 'The warehouse.';
+comment on column core.calculation_data.inventory_period_start is 'Start of the period: the count before.';
+comment on column core.calculation_data.preliminary_period_end is 'Last movement of a period that is still open; NULL once it is closed.';
+comment on column core.calculation_data.manual_review_required is 'Whether a person should look.';
+comment on column core.calculation_data.flags is 'What is wrong (core.quality_flag); empty = nothing.';
+comment on column core.calculation_data.has_opening_count is 'Whether a count opened the period.';
 comment on column core.calculation_data.source_data_id is 'The file that brought the period''s last row.';
 comment on column core.calculation_data.initial_balance is 'Book at the start of the period, kg; NULL = not known.';
 comment on column core.calculation_data.incoming is 'Came in on documents, kg (stock-take surplus not included).';
@@ -202,6 +241,21 @@ create index validation_errors_source_data_id_idx on core.validation_errors (sou
 comment on index core.validation_errors_period_idx is 'Usage: a flag stands once for a period.';
 comment on index core.validation_errors_source_data_id_idx is 'Usage: rejected rows of a file.';
 comment on table core.validation_errors is 'Lists what was found wrong: flags of periods, and rejected rows of files with their raw text.';
+comment on column core.validation_errors.id is 'Key.';
+comment on column core.validation_errors.calculation_date is 'The other half of the period''s key.';
+comment on column core.validation_errors.error_type is 'human_factor, validation_failure or data_inconsistency.';
+comment on column core.validation_errors.description is 'What is wrong, in words.';
+comment on column core.validation_errors.severity_level is 'info, low, medium, high or critical.';
+comment on column core.validation_errors.detected_by is 'AI, manual_review or validation_rule.';
+comment on column core.validation_errors.detection_date is 'When it was found.';
+comment on column core.validation_errors.resolved is 'Whether it was dealt with.';
+comment on column core.validation_errors.resolution_date is 'When it was dealt with; NULL = not yet.';
+comment on column core.validation_errors.notes is 'Remarks of whoever dealt with it.';
+comment on column core.validation_errors.flag is 'Which check found it; NULL for a rejected row.';
+comment on column core.validation_errors.source_data_id is 'The file concerned; NULL = none.';
+comment on column core.validation_errors.file_name is 'Name of the file of a rejected row.';
+comment on column core.validation_errors.line is 'Line of a rejected row.';
+comment on column core.validation_errors.column_name is 'Column of a rejected row.';
 comment on column core.validation_errors.calculation_data_id is 'The period concerned; NULL for a row that was rejected before it became one.';
 comment on column core.validation_errors.reason is 'Why the row was rejected, a code.';
 comment on column core.validation_errors.staged is 'The row as it was staged, for loader rejects retry; NULL where it could not even be split into columns.';

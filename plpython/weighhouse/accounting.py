@@ -15,7 +15,7 @@ which is the exact accounting of a batch, written so that a fit needs only four 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -168,25 +168,30 @@ def _open_layer(layers: list[list[Any]], head: int, received: int) -> tuple[list
     return layer, min(head, place)
 
 
+def _take(layers: list[list[Any]], head: int, grams: int) -> list[tuple[list[Any], int]]:
+    """Take from the oldest layers; return from which, and how much of each."""
+    taken = []
+    for layer in layers[head:]:
+        part = min(grams, layer[_BOOK])
+        if part > 0:
+            layer[_BOOK] -= part
+            layer[_OUT] += part
+            taken.append((layer, part))
+            grams -= part
+        if not grams:
+            break
+    return taken
+
+
 def _post_count(
     layers: list[list[Any]], head: int, book: int, difference: int, end: int
 ) -> tuple[list[list[Any]], int, int | None, int]:
     """Post a stock-take; return layers, book, the first batch short, and what nothing covered."""
-    deduction: int | None = None
-    left = -difference
-    if left > 0:
-        for layer in layers[head:]:
-            take = min(left, layer[_BOOK])
-            if take:
-                if deduction is None:
-                    deduction = layer[_RECEIVED]
-                layer[_BOOK] -= take
-                layer[_OUT] += take
-                book -= take
-                left -= take
-            if not left:
-                break
-        return layers, book, deduction, left
+    if difference < 0:
+        taken = _take(layers, head, -difference)
+        short = sum(grams for _, grams in taken)
+        deduction = taken[0][0][_RECEIVED] if taken else None
+        return layers, book - short, deduction, -difference - short
     if difference:
         if not layers:
             layers = [[end, 0, 0, 0, 0, ""]]
@@ -212,9 +217,9 @@ def _record(
     gap: bool,
     ages_known: bool,
     mass: list[float],
-    times: list[int],
+    age_from: list[float],
     received: list[int],
-    receipts: list[bool],
+    receipts: list[int],
     tolerance_grams: int,
     max_age_days: int,
 ) -> Period:
@@ -270,17 +275,18 @@ def _record(
     if not ages_known:
         flags.append("no_batch_ages")
 
-    age_to = [(end - batch) / DAY if end > batch else 0.0 for batch in received]
-    age_from = [
-        (time - batch) / DAY if time > batch else 0.0
-        for time, batch in zip(times, received, strict=True)
-    ]
-    if max(age_to, default=0.0) > max_age_days:
+    age_to = [(end - batch) / DAY for batch in received]
+    if age_to and min(age_to) < 0.0:
+        age_to = [age if age > 0.0 else 0.0 for age in age_to]
+    if age_to and max(age_to) > max_age_days:
         top = float(max_age_days)
         for k, age_end in enumerate(age_to):
             if age_end > top:
                 age_from[k] = max(0.0, age_from[k] - (age_end - top))
                 age_to[k] = top
+    is_receipt = [False] * len(mass)
+    for k in receipts:
+        is_receipt[k] = True
     surplus_grams = round(applied)
     loss = shortage = over = None
     if difference is not None:
@@ -318,7 +324,7 @@ def _record(
         [grams / 1000 for grams in mass],
         age_from,
         age_to,
-        receipts,
+        is_receipt,
     )
 
 
@@ -401,27 +407,29 @@ def account_stock(
         raise BadOptions(
             f"unknown operation {exc.args[0]!r}", hint=f"Use one of {', '.join(OPERATIONS)}."
         ) from None
-    # A regrading can go either way, and a negative mass turns around.
-    for place, (rank, came, went) in enumerate(zip(ranks, in_grams, out_grams, strict=True)):
-        if rank == _OUTGOING:
-            if came > 0 or went < 0:
+    if n and ("regrading" in operation or min(in_grams) < 0 or min(out_grams) < 0):
+        # A regrading can go either way, and a negative mass turns around.
+        for place, (rank, came, went) in enumerate(zip(ranks, in_grams, out_grams, strict=True)):
+            if rank == _OUTGOING and (came > 0 or went < 0):
                 ranks[place] = _INCOMING
-        elif came < 0 and rank == _INCOMING:
-            ranks[place] = _OUTGOING
+            elif rank == _INCOMING and came < 0:
+                ranks[place] = _OUTGOING
     keys = [time * 4 + rank for time, rank in zip(moved_at, ranks, strict=True)]
-    rows = list(zip(moved_at, ranks, operation, batch_at, in_grams, out_grams, shares, strict=True))
+    rows: Iterable[tuple[int, int, str, int | None, int, int, float | None]]
+    rows = zip(moved_at, ranks, operation, batch_at, in_grams, out_grams, shares, strict=True)
     if sorted(keys) != keys:
         order = sorted(range(n), key=keys.__getitem__)
-        rows = [rows[i] for i in order]
+        keys.sort()
+        unordered = list(rows)
+        rows = [unordered[i] for i in order]
 
     # The last count of each calendar day closes a period.
-    closing_days = [row[0] // DAY for row in rows if row[1] == _COUNT]
+    closing_days = [key // (4 * DAY) for key in keys if key & 3 == _COUNT]
     closing_days.append(-1)
     next_count = 0
 
-    start = opened_at if opened_at is not None else (rows[0][0] if rows else 0)
-    if rows and rows[0][0] < start:
-        start = rows[0][0]
+    first = keys[0] // 4 if keys else opened_at or 0
+    start = first if opened_at is None else min(opened_at, first)
     layers: list[list[Any]] = []
     head = 0
     ages_known = True
@@ -444,18 +452,30 @@ def account_stock(
     now = start
     gap = moved = False
     mass: list[float] = [layer[_BOOK] for layer in layers]
-    times: list[int] = [start] * len(layers)
+    age_from: list[float] = [max(0.0, (start - layer[_RECEIVED]) / DAY) for layer in layers]
     received: list[int] = [layer[_RECEIVED] for layer in layers]
-    receipts: list[bool] = [False] * len(layers)
+    receipts: list[int] = []
+    # The last term, while another of the same batch and moment can join it.
     last_layer: list[Any] | None = None
-    last_time = start - 1
-    last_receipt = False
+    last_time = start
+    # Book that an opening balance in mid-stream has not confirmed yet.
+    unconfirmed = 0
+    stated_at: int | None = None
 
     for time, rank, op, batch, came, went, share in rows:
         if time != now:
             area += book * (time - now)
             now = time
         moved = True
+        if stated_at is not None and (rank or time != stated_at):
+            for layer, part in _take(layers, head, unconfirmed):
+                gap = gap or unconfirmed > tolerance_grams
+                book -= part
+                outgoing += part
+                mass.append(-part)
+                age_from.append(max(0.0, (stated_at - layer[_RECEIVED]) / DAY))
+                received.append(layer[_RECEIVED])
+            stated_at = last_layer = None
         if rank == _COUNT:
             pending += came - went
             next_count += 1
@@ -467,7 +487,7 @@ def account_stock(
                 _record(
                     start, time, counted_before, layers, opening, incoming, outgoing, book,
                     unallocated, pending, deduction, applied, area, gap, ages_known,
-                    mass, times, received, receipts, tolerance_grams, max_age_days,
+                    mass, age_from, received, receipts, tolerance_grams, max_age_days,
                 )
             )  # fmt: skip
             # The next period starts from what the count left.
@@ -482,10 +502,10 @@ def account_stock(
             applied = 0.0
             gap = moved = False
             counted_before = True
-            mass = [layer[_BOOK] for layer in layers]
-            times = [start] * len(layers)
             received = [layer[_RECEIVED] for layer in layers]
-            receipts = [False] * len(layers)
+            mass = [layer[_BOOK] for layer in layers]
+            age_from = [(start - batch) / DAY if start > batch else 0.0 for batch in received]
+            receipts = []
             last_layer = None
             ages_known = ages_known or not layers
             continue
@@ -497,6 +517,16 @@ def account_stock(
             went -= came
             came = 0
         if came:
+            if op == "opening" and (periods or incoming or outgoing or opening_grams):
+                # A balance stated in mid-stream: only what differs from the book is a change.
+                if stated_at is None:
+                    stated_at, unconfirmed = time, book
+                known = min(came, unconfirmed)
+                unconfirmed -= known
+                came -= known
+                if not came:
+                    continue
+                gap = gap or came > tolerance_grams
             if batch is None:
                 batch = layers[-1][_RECEIVED] if op == "return" and layers else time
             if layers and layers[-1][_RECEIVED] < batch:
@@ -507,26 +537,21 @@ def account_stock(
             layer[_BOOK] += came
             book += came
             physical: float = came
-            is_receipt = op == "receipt"
-            if is_receipt and share:
-                physical = came * (1.0 + share)
-                applied += came * share
-            if op == "opening" and not periods and incoming == outgoing == 0:
-                # A balance stated as a row, before anything else moved.
+            if op == "opening" and stated_at is None:
                 layer[_OPENING] += came
                 opening += came
             else:
                 layer[_IN] += came
                 incoming += came
-                gap = gap or op == "opening"
-            if layer is last_layer and time == last_time and is_receipt == last_receipt:
-                mass[-1] += physical
-            else:
-                mass.append(physical)
-                times.append(time)
-                received.append(batch)
-                receipts.append(is_receipt)
-                last_layer, last_time, last_receipt = layer, time, is_receipt
+            if op == "receipt":
+                if share:
+                    physical = came * (1.0 + share)
+                    applied += came * share
+                receipts.append(len(mass))
+            mass.append(physical)
+            age_from.append((time - batch) / DAY if time > batch else 0.0)
+            received.append(batch)
+            last_layer = None
         if went:
             outgoing += went
             while True:
@@ -540,14 +565,15 @@ def account_stock(
                     layer[_BOOK] = left - take
                     layer[_OUT] += take
                     book -= take
-                    if layer is last_layer and time == last_time and not last_receipt:
+                    if layer is last_layer and time == last_time:
                         mass[-1] -= take
                     else:
+                        received_at = layer[_RECEIVED]
                         mass.append(-take)
-                        times.append(time)
-                        received.append(layer[_RECEIVED])
-                        receipts.append(False)
-                        last_layer, last_time, last_receipt = layer, time, False
+                        age_from.append((time - received_at) / DAY if time > received_at else 0.0)
+                        received.append(received_at)
+                        last_layer = layer
+                        last_time = time
                 if take == left:
                     head += 1
                 went -= take
@@ -558,7 +584,7 @@ def account_stock(
             _record(
                 start, now, counted_before, layers, opening, incoming, outgoing, book,
                 unallocated, None, None, applied, area, gap, ages_known,
-                mass, times, received, receipts, tolerance_grams, max_age_days,
+                mass, age_from, received, receipts, tolerance_grams, max_age_days,
             )
         )  # fmt: skip
     return periods
@@ -574,7 +600,8 @@ def infer_opening(
     """Tell the least opening stock that explains what was issued.
 
     For files that hold movements but no balances. Where rows that go out name their batch, each
-    batch must have held what left it before anything came in; the rest has no known batch.
+    batch must have held what left it before anything came in; the rest has no known batch. Where
+    the rows state an opening themselves there is nothing to infer.
 
     Parameters
     ----------
@@ -601,6 +628,8 @@ def infer_opening(
         raise BadOptions(
             f"unknown operation {exc.args[0]!r}", hint=f"Use one of {', '.join(OPERATIONS)}."
         ) from None
+    if "opening" in operation:
+        return [], []
     running: dict[int | None, int] = {}
     deficit: dict[int | None, int] = {}
     for i in order:

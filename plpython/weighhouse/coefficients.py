@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from weighhouse import pg
 from weighhouse.errors import BadOptions
 from weighhouse.shrinkage import fit_type
+from weighhouse.shrinkage_holdout import holdout
 
-__all__ = ["fit", "float_arrays"]
+__all__ = ["fit", "float_arrays", "hold_out"]
 
 # What array_send writes: dimensions, flags, type, length and lower bound; then each value with its size.
 _HEADER_WORDS = 5
@@ -119,6 +120,59 @@ def fit(
         tick=tick,
     )
     return json.dumps(_clean(asdict(found)), allow_nan=False)
+
+
+def hold_out(
+    item: bytes | None,
+    loss: bytes | None,
+    kg_days: bytes | None,
+    weight: bytes | None,
+    sigma: bytes | None,
+    counts: bytes | None,
+    term_mass: bytes | None,
+    term_age_from: bytes | None,
+    term_age_to: bytes | None,
+    n_items: int,
+    options: dict[str, Any],
+    tick: Callable[[], None],
+) -> str:
+    """Predict what a fit had not seen, see `shrinkage_holdout.holdout`.
+
+    Parameters
+    ----------
+    item ... term_age_to, n_items, options, tick
+        As for `fit`; nothing is given.
+
+    Returns
+    -------
+    str
+        JSON: the measures over all folds, `is_better` (than both simple rules), and `folds`.
+    """
+    numbers = pg.integers(counts, 4)
+    found = holdout(
+        pg.integers(item, 4),
+        pg.floats(loss),
+        pg.floats(kg_days),
+        pg.floats(weight),
+        pg.floats(sigma),
+        np.append(0, np.cumsum(numbers)),
+        float_arrays(term_mass, numbers),
+        float_arrays(term_age_from, numbers),
+        float_arrays(term_age_to, numbers),
+        n_items=n_items,
+        family=options["family"],
+        default_b=float(options["default_b"]),
+        cv=float(options["cv"]),
+        kappa=float(options["kappa"]),
+        tick=tick,
+    )
+    overall = asdict(found.overall)
+    del overall["fold"]
+    answer = overall | {
+        "is_better": found.is_better,
+        "folds": [asdict(fold) for fold in found.folds],
+    }
+    return json.dumps(_clean(answer), allow_nan=False)
 
 
 def _given(name: str, values: Sequence[float | None] | None) -> list[float] | None:

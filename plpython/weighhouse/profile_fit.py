@@ -143,7 +143,6 @@ class Part:
     periods: slice  # among the periods in use
     steady: Floats | None = None  # c of each term, where c is given
     b: Floats | None = None  # b of each term, where b differs by item
-    chain: tuple[Ints, ...] = ()  # periods that follow another, by place in their run
 
     def by_period(self, values: Floats) -> Floats:
         return np.asarray(np.add.reduceat(values, self.term_start))
@@ -242,7 +241,6 @@ class Data:
             periods=p,
             steady=None if self.steady is None else self.steady[per_term],
             b=None if self.b is None else self.b[per_term],
-            chain=_chain(self.follows[p]),
         )
 
     def some(self, limit: int) -> Data:
@@ -307,17 +305,27 @@ class Noise:
     """
 
     scale: Floats  # 1 / standard deviation of what is left
-    carry: Floats | None  # share of the whitened neighbour before
+    carry: tuple[tuple[int, Floats], ...]  # distances, and the factor of what stands so far before
     scale2: float
 
     def whiten(self, part: Part, values: Floats) -> Floats:
         """Turn values by period into independent ones of unit variance."""
-        if self.carry is not None and part.chain:
+        if self.carry:
             values = values.copy()
-            carry = self.carry[part.periods]
-            for run in part.chain:
-                values[run] -= carry[run] * values[run - 1]
+        for distance, factor in self.carry:
+            values[distance:] += factor[part.periods][distance:] * values[:-distance]
         return values * self.scale[part.periods]
+
+
+def _double(factor: Floats) -> Iterator[tuple[int, Floats]]:
+    """Solve x[t] = y[t] + factor[t] x[t - 1] for all t at once, in steps of doubled distance."""
+    distance = 1
+    while distance < factor.size and float(np.max(np.abs(factor))) > 1e-9:
+        yield distance, factor
+        reached = np.zeros_like(factor)
+        reached[distance:] = factor[distance:] * factor[:-distance]
+        factor = reached
+        distance *= 2
 
 
 def _nominal(data: Data, expected: Floats, cv: float) -> Floats:
@@ -326,7 +334,7 @@ def _nominal(data: Data, expected: Floats, cv: float) -> Floats:
 
 def nominal_noise(data: Data, expected: Floats, cv: float) -> Noise:
     """The noise of domain model 5.6: sigma^2 + (cv expected)^2, periods independent."""
-    return Noise(1.0 / np.sqrt(_nominal(data, expected, cv)), None, 1.0)
+    return Noise(1.0 / np.sqrt(_nominal(data, expected, cv)), (), 1.0)
 
 
 def renew_noise(data: Data, levels: Levels, cv: float, adapt: bool) -> Noise:
@@ -350,18 +358,18 @@ def renew_noise(data: Data, levels: Levels, cv: float, adapt: bool) -> Noise:
         low, high = (middle, high) if scale(float(np.exp(middle))) > 1.0 else (low, middle)
     told = float(np.exp(high))
     left = _nominal(data, levels.expected, told)
-    carry = None
+    carry: tuple[tuple[int, Floats], ...] = ()
     if data.chain:
         # sigma_count holds two counts; neighbours share one, with opposite signs.
         shared = np.zeros(data.n)
         sigma = np.sqrt(data.sigma2)
         shared[1:] = -0.5 * sigma[1:] * sigma[:-1]
-        carry = np.zeros(data.n)
+        share = np.zeros(data.n)
         for run in data.chain:
-            carry[run] = shared[run] / left[run - 1]
-            left[run] -= carry[run] * shared[run]
-        if float(np.max(np.abs(carry))) < 0.01:
-            carry = None
+            share[run] = shared[run] / left[run - 1]
+            left[run] -= share[run] * shared[run]
+        if float(np.max(np.abs(share))) >= 0.01:
+            carry = tuple(_double(-share))
     return Noise(1.0 / np.sqrt(left), carry, float(np.clip(scale(told), 0.1, 1.0)) ** 2)
 
 
@@ -567,7 +575,9 @@ def fit_theta(
             step[free] = np.clip(np.linalg.solve(damped, -gradient[free]), -0.7, 0.7)
             trial = np.clip(theta + step, low, high)
             distance = float(np.max(np.abs(trial - theta)))
-            attempt = solve(trial, levels.level)
+            # Levels start where the linear model sends them: two steps then suffice.
+            warm = np.maximum(levels.level + (trial - theta) @ cross, SMALLEST_LEVEL)
+            attempt = solve(trial, warm)
             if attempt.cost < levels.cost or distance < 1e-6:
                 break
             damping *= 8
@@ -586,13 +596,19 @@ def fit_theta(
 
 
 def dispersion_of(data: Data, levels: Levels, parameters: int) -> float:
-    """Residual variance over the nominal one; 1 where no freedom is left to tell."""
+    """Residual variance over the nominal one; 1 where no freedom is left to tell.
+
+    Huber's estimate for what soft_l1 minimises: a stray product cannot inflate it.
+    """
     spare = data.n - parameters
+    nominal = float(np.mean(data.weight))
     if spare <= 0:
-        return float(np.mean(data.weight))
-    total = float(np.sum(levels.robust * np.square(levels.residual)))
+        return nominal
+    discount = levels.robust / data.weight
+    total = float(np.sum(levels.robust * discount * np.square(levels.residual)))
+    total *= float(np.mean(discount)) / float(np.mean(discount**3)) ** 2
     if spare < 5:
-        return (total + float(np.mean(data.weight))) / (spare + 1)
+        return (total + nominal) / (spare + 1)
     return max(total / spare, 1e-12)
 
 

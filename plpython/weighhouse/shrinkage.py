@@ -55,13 +55,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 IDENTIFIED = 0.35
-"""Largest standard error of ln b (ln n, ln h) at which the data of a type are taken to tell it: at
-0.35 the loss over 14 days moves by less than 5 % where the ages seen cover those days, since the
-level compensates."""
+"""Largest standard error of ln b (and ln h) at which the data of a type are taken to tell it: the
+level compensates, so that the loss over 14 days moves by less than 5 % where the ages seen cover
+those days. An exponent bends the curve more: for ln n it is `IDENTIFIED_EXPONENT`."""
+IDENTIFIED_EXPONENT = 0.1
 POOLED = 0.05
 """A product whose own periods bring less than 95 % of the information is called pooled."""
-_FAMILY_PERIODS = 3_000  # periods on which families are compared (more when these do not tell b)
-_THETA_PERIODS = 10_000  # periods that decide theta: beyond, its error is far below what matters
+_FAMILY_PERIODS = 2_000  # periods on which families are compared (more when these do not tell b)
+_THETA_PERIODS = 5_000  # periods that decide theta: beyond, its error is far below what matters
 _SMALLEST_SIGMA = 4e-4  # kg, a scale of one gram
 
 
@@ -365,10 +366,11 @@ def fit_type(
     The family is decided on about `_FAMILY_PERIODS` periods, theta on at most `_THETA_PERIODS`
     (evenly spaced products), levels on all.
     A shape counts as identified with at least 3 periods, 2 distinct age ranges (whole days), theta
-    within its bounds, and a standard error of ln b (ln n, ln h) of at most `IDENTIFIED`. c stays 0
-    unless the largest age exceeds 3 / b. With `auto` and n >= 8 periods (more than K + 1) the
-    identified family of least AICc wins, exp and exp_linear also when within 2 of it; otherwise the
-    least leave-one-out error among families with at most one shape parameter, exp within 5 %.
+    within its bounds, and a standard error of ln b (ln h) of at most `IDENTIFIED`, of ln n of at
+    most `IDENTIFIED_EXPONENT`. c stays 0 unless the largest age exceeds 3 / b. With `auto` and
+    n >= 8 periods (and more than K + 1) the identified family of least AICc wins, exp and
+    exp_linear also when within 2 of it; otherwise the least leave-one-out error among families with
+    at most one shape parameter, exp within 5 %.
 
     References
     ----------
@@ -529,7 +531,7 @@ def _judge(data: Data, found: Theta, ages: _Ages) -> tuple[dict[str, float], str
             continue
         if not found.free[k]:
             return errors, f"{name} runs to its bound"
-        if not errors[name] <= IDENTIFIED:
+        if not errors[name] <= (IDENTIFIED_EXPONENT if name == "n" else IDENTIFIED):
             return errors, f"standard error of ln {name} is {errors[name]:.2f}"
     if found.shape.name == "exp_linear" and float(ages.oldest.max()) <= 3 / np.exp(found.theta[0]):
         return errors, "no age beyond 3 / b"
@@ -554,10 +556,13 @@ def _choose(candidates: list[Candidate], by_aicc: bool) -> str | None:
 
 
 def _settle(data: Data, found: Theta, options: _Options) -> Theta:
-    """Renew the noise, and go on from there, twice."""
-    for _ in range(2):
+    """Renew the noise and go on from there, until theta stays (at least twice)."""
+    for turn in range(8):
+        before = found.theta
         noise = renew_noise(data, found.levels, options.cv, options.adapt)
-        found = fit_theta(data, found.shape, noise, options.tick, start=found.theta)
+        found = fit_theta(data, found.shape, noise, options.tick, start=before)
+        if turn and np.all(np.abs(found.theta - before) < 1e-3):
+            break
     return found
 
 
@@ -986,7 +991,8 @@ def predict_shortage(
     a, b, c : float or array_like of float, shape (n,)
         Coefficients by period, as `curves.Family.coefficients` maps them.
     term_offset : array_like of int, shape (n,) or (n + 1,)
-        Where each period's terms begin.
+        Where each period's terms begin. Where a, b, c are all plain numbers, a last offset equal to
+        m ends the last period and begins none.
     term_mass, term_age_from, term_age_to : array_like of float, shape (m,)
         kg, days.
 
@@ -1005,9 +1011,8 @@ def predict_shortage(
     mass = np.asarray(term_mass, dtype=float).ravel()
     start = column("term_age_from", term_age_from, mass.size)
     end = column("term_age_to", term_age_to, mass.size)
-    n = offset.size
-    if n > 1 and offset[-1] == mass.size and np.size(a) == n - 1:
-        n -= 1
+    lengths = {np.size(values) for values in (a, b, c) if np.ndim(values)}
+    n = lengths.pop() if lengths else offset.size - bool(offset.size and offset[-1] == mass.size)
     counts = ragged(n, offset, mass.size)
     begins = np.append(0, np.cumsum(counts)[:-1]).astype(np.int64) if n else counts
     level, speed, steady = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from weighhouse.accounting import Period, account_balance, account_stock, infer_opening
 
-__all__ = ["AccountedPeriod", "account_item", "account_rows"]
+__all__ = ["AccountedPeriod", "account_item", "account_rows", "as_text"]
 
 
 @dataclass(slots=True)
@@ -39,6 +39,44 @@ class AccountedPeriod:
     term_age_from: list[float]
     term_age_to: list[float]
     term_is_receipt: list[bool]
+
+
+def as_text(periods: Iterable[AccountedPeriod]) -> Iterator[str]:
+    """Write periods as PostgreSQL reads a row.
+
+    PL/Python hands attributes and array elements over one by one; a text is read at once by the
+    server, in a third of the time.
+
+    Parameters
+    ----------
+    periods : iterable of AccountedPeriod
+
+    Yields
+    ------
+    str
+        A row literal of internal.accounted_period.
+    """
+    for p in periods:
+        known = (
+            p.period_start, p.period_end, p.is_open, p.has_opening_count, p.opening_grams,
+            p.incoming_grams, p.outgoing_grams, p.closing_grams, p.difference_grams,
+            p.surplus_applied_grams, p.loss_grams, p.shortage_grams, p.surplus_grams,
+            p.storage_days, p.kg_days, p.pre_shrinkage_days, p.fifo_principle_applied,
+            p.deduction_batch,
+        )  # fmt: skip
+        scalars = ",".join(["" if value is None else str(value) for value in known])
+        arrays = ",".join(
+            [
+                '"{' + ",".join(map(str, values)) + '}"'
+                for values in (p.term_mass, p.term_age_from, p.term_age_to, p.term_is_receipt)
+            ]
+        )
+        sequence = p.batch_sequence
+        if sequence is None:
+            quoted = ""
+        else:
+            quoted = '"' + sequence.replace("\\", "\\\\").replace('"', '""') + '"'
+        yield f'({scalars},"{{{",".join(p.flags)}}}",{quoted},{arrays})'
 
 
 def account_item(
@@ -171,7 +209,7 @@ def account_rows(
             flags.append("missing_opening")
         if closing is None:
             flags.append("missing_closing")
-        if min(opening or 0, closing or 0) < 0:
+        if min(opening or 0, came, closing or 0) < 0:
             flags.append("negative_value")
         loss, difference = balance.loss_grams, balance.difference_grams
         yield AccountedPeriod(

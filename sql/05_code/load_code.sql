@@ -33,7 +33,8 @@ class Database(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         )
 
     def exec_module(self, module):
-        source = modules[module.__name__]["source"]
+        # PL/Python takes its own first line off every line number of an error; this one makes up for it.
+        source = "\n" + modules[module.__name__]["source"]
         origin = module.__spec__.origin
         linecache.cache[origin] = (len(source), None, source.splitlines(True), origin)
         exec(compile(source, origin, "exec"), module.__dict__)

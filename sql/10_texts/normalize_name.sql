@@ -1,7 +1,9 @@
 create function internal.normalize_name(name text)
 returns text
 language sql immutable parallel safe
-return nullif(btrim(regexp_replace(translate(normalize_name.name, chr(160) || chr(8239) || chr(9) || chr(10) || chr(13) || chr(65279), '     '), ' +', ' ', 'g')), '');
+return nullif(btrim(regexp_replace(
+    translate(normalize_name.name, chr(160) || chr(8239) || chr(9) || chr(10) || chr(13) || chr(65279), '     '), ' +', ' ', 'g'
+)), '');
 
 comment on function internal.normalize_name(text) is
 'Removes outer, double and non-breaking spaces and line breaks from a name.

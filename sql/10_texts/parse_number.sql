@@ -27,7 +27,7 @@ begin
         cleaned := btrim(substr(cleaned, 2));
     end if;
     cleaned := regexp_replace(cleaned, '^\+', '');
-    if cleaned ~ '^\d{1,14}(\.\d+)?[eE][-+]?\d{1,2}$' then
+    if cleaned ~ '^\d{1,14}(\.\d+)?[eE][-+]?\d{1,3}$' then
         return sign * cleaned::numeric;
     end if;
     last_comma := case when cleaned like '%,%' then length(cleaned) - position(',' in reverse(cleaned)) + 1 else 0 end;

@@ -110,7 +110,7 @@ create function internal.zone_changes(time_zone text, from_time timestamp, to_ti
 returns boolean
 language sql immutable parallel safe
 return (
-    select count(distinct (d.day at time zone 'UTC') at time zone zone_changes.time_zone - d.day) > 1
+    select count(distinct timezone(zone_changes.time_zone, timezone('UTC', d.day)) - d.day) > 1
     from generate_series(
         date_trunc('day', zone_changes.from_time) - interval '2 days', zone_changes.to_time + interval '2 days', interval '1 day'
     ) as d (day)

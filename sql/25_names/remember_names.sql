@@ -14,19 +14,19 @@ begin
     on conflict do nothing;
 
     create temp table if not exists new_name (
-        raw_name text, raw_type text, name text, name_key text, item_group text,
+        raw_name text, raw_type text, line int, name text, name_key text, item_group text,
         product_type text, product_type_code text, nomenclature_id int
     ) on commit drop;
     truncate pg_temp.new_name;
 
-    insert into pg_temp.new_name (raw_name, raw_type, name, name_key, item_group, product_type, product_type_code)
+    insert into pg_temp.new_name (raw_name, raw_type, line, name, name_key, item_group, product_type, product_type_code)
     with spelling as materialized (
-        select r.item as raw_name, coalesce(r.product_type, '') as raw_type, min(r.item_group) as item_group
+        select r.item as raw_name, coalesce(r.product_type, '') as raw_type, min(r.item_group) as item_group, min(r.line) as line
         from staging.row as r
         where r.item is not null
         group by r.item, coalesce(r.product_type, '')
     )
-    select n.raw_name, n.raw_type, internal.normalize_name(n.raw_name), internal.name_key(n.raw_name), n.item_group,
+    select n.raw_name, n.raw_type, n.line, internal.normalize_name(n.raw_name), internal.name_key(n.raw_name), n.item_group,
            coalesce(lower(internal.normalize_name(n.raw_type)), rule.product_type),
            coalesce(known.code, lower(internal.normalize_name(n.raw_type)), rule.code)
     from spelling as n
@@ -58,7 +58,7 @@ begin
         case when n.product_type = 'unknown' then '["unknown_product_type"]'::jsonb else '[]'::jsonb end
     from pg_temp.new_name as n
     where n.nomenclature_id is null
-    order by n.name_key, n.product_type, n.name
+    order by n.name_key, n.product_type, n.line
     on conflict do nothing;
 
     insert into core.nomenclature_alias (raw_name, raw_type, nomenclature_id)

@@ -7,6 +7,8 @@ as $$
 declare
     decimal_mark text := options ->> 'decimal';
     default_warehouse text := coalesce(options ->> 'warehouse', 'main');
+    -- A day for clocks that are wrong.
+    latest timestamptz := now() + interval '1 day';
 begin
     create temp table if not exists judged (
         line int, nomenclature_id int, warehouse_id int, posted_at timestamptz, operation text, document_number text,
@@ -68,20 +70,26 @@ begin
                 else greatest(coalesce(q.outgoing, 0), 0) - least(coalesce(q.incoming, 0), 0)
             end * case when q.unit is null then 1 else internal.unit_factor(q.unit) end as out_kg,
             case
-                when q.nomenclature_id is not null and q.posted_at is not null and q.posted_problem is null and q.batch_problem is null
+                when q.nomenclature_id is not null and q.posted_at <= latest and q.posted_problem is null and q.batch_problem is null
                     and q.operation is not null and q.unit is null
                     and q.incoming between -99999999999 and 99999999999 and q.outgoing between -99999999999 and 99999999999
                     then null
                 when q.nomenclature_id is null then 'missing_item'
                 when q.posted_problem is not null then q.posted_problem
                 when q.batch_problem is not null then q.batch_problem
+                when q.posted_at > latest then 'date_in_future'
                 when q.operation is null then 'unknown_operation'
                 when q.unit is not null and internal.unit_factor(q.unit) is null then 'unit_not_mass'
-                when q.incoming = 'NaN' or q.outgoing = 'NaN' or q.quantity = 'NaN' then 'not_a_number'
+                when q.incoming in ('NaN', 'Infinity', '-Infinity') or q.outgoing in ('NaN', 'Infinity', '-Infinity')
+                    or q.quantity in ('NaN', 'Infinity', '-Infinity') then 'not_a_number'
                 when q.incoming is null and q.outgoing is null and q.quantity is null then 'missing_quantity'
                 when greatest(abs(q.incoming), abs(q.outgoing), abs(q.quantity)) > 99999999999 then 'too_large'
             end as reason,
-            case when q.incoming = 'NaN' then 'incoming' when q.outgoing = 'NaN' then 'outgoing' else 'quantity' end as quantity_column
+            case
+                when q.incoming not between -99999999999 and 99999999999 then 'incoming'
+                when q.outgoing not between -99999999999 and 99999999999 then 'outgoing'
+                else 'quantity'
+            end as quantity_column
         from parsed as q
     ), placed as materialized (
         select t.line, t.nomenclature_id, t.warehouse_id, t.posted_at,
@@ -99,7 +107,7 @@ begin
                 when t.reason = 'unknown_operation' then 'document_type'
                 when t.reason = 'unit_not_mass' then 'unit'
                 when t.reason in ('not_a_number', 'missing_quantity', 'too_large') then t.quantity_column
-                when t.posted_at is null then 'posted_at'
+                when t.posted_at is null or t.posted_at > latest then 'posted_at'
                 else 'batch'
             end as column_name
         from sided as t

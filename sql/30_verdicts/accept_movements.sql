@@ -68,6 +68,7 @@ begin
             select j.posted_at, j.nomenclature_id, j.warehouse_id, j.operation, j.document_number, j.batch_received_at, j.in_kg, j.out_kg,
                 accept_movements.source_data_id, j.line, j.key_hash
             from pg_temp.judged as j where j.reason is null
+            order by j.line
             on conflict (nomenclature_id, posted_at, key_hash) do nothing;
             get diagnostics result.loaded_count = row_count;
         end;

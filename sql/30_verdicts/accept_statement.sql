@@ -95,13 +95,17 @@ begin
       and i.period_start = d.period_start and (i.incoming, i.outgoing) <> (d.incoming, d.outgoing);
 
     update pg_temp.statement_row as g
-    set reason = 'control_total', column_name = 'closing'
+    set reason = 'control_total', column_name = case
+        when g.opening <> t.opening then 'opening' when g.incoming <> t.incoming then 'incoming'
+        when g.outgoing <> t.outgoing then 'outgoing' else 'closing' end
     from (
-        select sum(r.opening) as opening, sum(r.incoming) as incoming, sum(r.outgoing) as outgoing, sum(r.closing) as closing
-        from pg_temp.statement_row as r where r.record = 'item'
-    ) as i
+        select sum(r.opening) filter (where r.record = 'item') as opening, sum(r.closing) filter (where r.record = 'item') as closing,
+            coalesce(sum(r.incoming) filter (where r.record = 'document'), 0) as incoming,
+            coalesce(sum(r.outgoing) filter (where r.record = 'document'), 0) as outgoing
+        from pg_temp.statement_row as r
+    ) as t
     where g.record = 'grand_total' and g.reason is null
-      and (g.opening, g.incoming, g.outgoing, g.closing) <> (i.opening, i.incoming, i.outgoing, i.closing);
+      and (g.opening, g.incoming, g.outgoing, g.closing) <> (t.opening, t.incoming, t.outgoing, t.closing);
 
     -- A row that contradicts its own arithmetic is no use whatever the totals say.
     update pg_temp.statement_row as r

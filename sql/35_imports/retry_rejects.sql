@@ -15,14 +15,17 @@ begin
     end if;
     all_options := file.options || jsonb_strip_nulls(options);
     truncate staging.row;
+    create temp table if not exists retried (line int, raw_text text, staged jsonb) on commit drop;
+    truncate pg_temp.retried;
     -- A total that contradicts its rows stays rejected: without the rows it cannot be judged again.
-    with retried as (
+    with taken as (
         delete from core.validation_errors as e
         where e.source_data_id = import_id and e.reason <> 'control_total' and e.staged is not null
-        returning e.staged
+        returning e.line, e.raw_text, e.staged
     )
+    insert into pg_temp.retried select t.line, t.raw_text, t.staged from taken as t;
     insert into staging.row
-    select s.* from retried as r cross join lateral jsonb_populate_record(null::staging.row, r.staged) as s;
+    select s.* from pg_temp.retried as r cross join lateral jsonb_populate_record(null::staging.row, r.staged) as s;
 
     execute format('select (a).* from internal.accept_%s($1, $2) as a', file.layout) into result using import_id, all_options;
 
@@ -32,10 +35,10 @@ begin
         rejected_count = s.rejected_count - result.loaded_count - result.duplicate_count,
         options = all_options
     where s.id = import_id;
-    -- The raw text went with the old verdict; the staged row says the same.
     update core.validation_errors as e
-    set raw_text = (select string_agg(v.value, ';') from jsonb_each_text(e.staged - 'line') as v)
-    where e.source_data_id = import_id and e.raw_text is null and e.staged is not null;
+    set raw_text = r.raw_text
+    from pg_temp.retried as r
+    where e.source_data_id = import_id and e.line = r.line and e.raw_text is null and e.staged is not null;
     truncate staging.row;
     return result;
 end

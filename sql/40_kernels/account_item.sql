@@ -37,7 +37,7 @@ set search_path = pg_catalog, pg_temp
 as $python$
 from weighhouse import pg, stock
 with pg.reporting(plpy):
-    return list(stock.account_item(opening_batch, opening_grams, moved_at, operation, batch_at, in_grams, out_grams, surplus, opened_at, opening_is_count, tolerance_grams, max_age_days))
+    return list(stock.as_text(stock.account_item(opening_batch, opening_grams, moved_at, operation, batch_at, in_grams, out_grams, surplus, opened_at, opening_is_count, tolerance_grams, max_age_days)))
 $python$;
 
 comment on function internal.account_item(

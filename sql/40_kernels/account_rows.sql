@@ -8,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $python$
 from weighhouse import pg, stock
 with pg.reporting(plpy):
-    return list(stock.account_rows(period_start, period_end, opening_grams, incoming_grams, outgoing_grams, closing_grams, surplus, opening_is_count, tolerance_grams))
+    return list(stock.as_text(stock.account_rows(period_start, period_end, opening_grams, incoming_grams, outgoing_grams, closing_grams, surplus, opening_is_count, tolerance_grams)))
 $python$;
 
 comment on function internal.account_rows(

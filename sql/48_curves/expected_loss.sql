@@ -4,13 +4,13 @@ create or replace function bi.expected_loss(
 returns float8
 language sql immutable parallel safe
 return (
-    select sum(
-        t.mass * (1 - greatest(1 - bi.curve_loss(expected_loss.family, expected_loss.a, expected_loss.b, expected_loss.c, t.age_to), 0)
-            / nullif(greatest(
-                1 - bi.curve_loss(expected_loss.family, expected_loss.a, expected_loss.b, expected_loss.c, t.age_from), 0
-            ), 0))
-    )
+    -- 1 - S is held above 0.02, as in the fit (LEAST_G of plpython/weighhouse/profile_fit.py).
+    select sum(t.mass * (least(s.after, 1) - least(s.before, 1)) / greatest(1 - s.before, 0.02)) filter (where s.before is not null)
     from unnest(expected_loss.term_mass, expected_loss.term_age_from, expected_loss.term_age_to) as t (mass, age_from, age_to)
+    cross join lateral (
+        select bi.curve_loss(expected_loss.family, expected_loss.a, expected_loss.b, expected_loss.c, t.age_from) as before,
+            bi.curve_loss(expected_loss.family, expected_loss.a, expected_loss.b, expected_loss.c, t.age_to) as after
+    ) as s
 );
 
 comment on function bi.expected_loss(text, float8, float8, float8, float8 [], float8 [], float8 []) is

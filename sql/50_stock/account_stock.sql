@@ -45,6 +45,16 @@ begin
     window p as (partition by b.nomenclature_id, b.warehouse_id order by b.period_start);
     analyze pg_temp.control;
 
+    -- Days on which anything was counted, in the calendar of the warehouse.
+    create temp table if not exists counted_day (warehouse_id int, day date, primary key (warehouse_id, day)) on commit drop;
+    truncate pg_temp.counted_day;
+    insert into pg_temp.counted_day
+    select distinct m.warehouse_id, (m.posted_at at time zone w.time_zone)::date
+    from core.stock_movements as m
+    inner join core.warehouses as w on w.id = m.warehouse_id
+    where m.operation = 'stock_take';
+    analyze pg_temp.counted_day;
+
     insert into pg_temp.flagged
         (id, source_data_id, nomenclature_id, warehouse_id, initial_balance, incoming, outgoing, final_balance, storage_days,
             calculation_date, data_quality_flag, inventory_period_start, inventory_period_end, is_valid_inventory_period,
@@ -53,39 +63,41 @@ begin
             term_mass, term_age_from, term_age_to, term_is_receipt, item_type, resolution_kg, mean_rate, is_proven_start, loss_kg,
             adjusted_shrinkage_rate, manual_review_required)
     with resolution as materialized (
-        -- The coarsest step that every count of a type in a warehouse is a multiple of.
+        -- The coarsest step that every count of a type in a warehouse is a multiple of; a count of nothing says nothing.
         select q.product_type, q.warehouse_id, coalesce(max(q.step) filter (where q.divides_all), 0.001) as step
         from (
             select n.product_type, d.warehouse_id, r.step, bool_and(mod(d.closing_kg, r.step) = 0) as divides_all
             from pg_temp.derived as d
             inner join core.nomenclature as n on n.id = d.nomenclature_id
             cross join unnest(array[1, 0.5, 0.1, 0.05, 0.01, 0.002, 0.001]::numeric []) as r (step)
-            where not d.is_open and d.closing_kg is not null
+            where not d.is_open and d.closing_kg <> 0
             group by n.product_type, d.warehouse_id, r.step
         ) as q
         group by q.product_type, q.warehouse_id
     ), rate as materialized (
         -- What the type usually loses, from the data alone: no fitted curve, so that accounting does not hang on a fit.
-        select n.product_type, percentile_cont(0.5) within group (order by d.shortage_kg / d.kg_days) as median_rate
+        -- Where most counts find nothing the median is 0 and the mean stands in.
+        select n.product_type, coalesce(
+                nullif(percentile_cont(0.5) within group (order by d.shortage_kg / d.kg_days), 0), sum(d.shortage_kg) / sum(d.kg_days)
+            ) as usual_rate
         from pg_temp.derived as d
         inner join core.nomenclature as n on n.id = d.nomenclature_id
         where d.kg_days > 0 and d.shortage_kg is not null
         group by n.product_type
         having count(*) >= 5
-    ), counted_day as materialized (
-        select distinct m.warehouse_id, m.posted_at::date as day from core.stock_movements as m where m.operation = 'stock_take'
     ), suspect_file as materialized (
-        -- Every row balances to zero: the differences were posted before the file was made.
+        -- Every row balances to zero: the differences were posted before the file was made. A difference within tolerance, but
+        -- not zero, shows that they were not.
         select d.source_data_id
         from pg_temp.derived as d
         where d.mode = 'counted' and d.difference_kg is not null
         group by d.source_data_id
-        having bool_and(abs(d.difference_kg) <= tolerance)
+        having bool_and(abs(d.difference_kg) <= identity_tolerance)
     )
     select 0, d.source_data_id, d.nomenclature_id, d.warehouse_id, d.opening_kg, d.incoming_kg, d.outgoing_kg, d.closing_kg, d.storage_days,
         d.period_end, 'clean', d.period_start, case when d.is_open then null else d.period_end end, false,
         d.is_open, d.pre_shrinkage_days, case when f.source_data_id is null then d.shortage_kg end, d.deduction_batch, d.fifo_principle_applied,
-        d.batch_sequence, d.mode, d.difference_kg, d.surplus_kg, d.surplus_applied_kg, d.kg_days,
+        d.batch_sequence, d.mode, d.difference_kg, case when f.source_data_id is null then d.surplus_kg end, d.surplus_applied_kg, d.kg_days,
         array_remove(d.flags || array[
             case when f.source_data_id is not null then 'posted_without_documents' end,
             case when n.product_type = 'unknown' then 'unknown_product_type' end,
@@ -93,11 +105,12 @@ begin
             case when d.surplus_kg > 0 then 'surplus_over_tolerance' end,
             case when d.mode <> 'open' and abs(d.difference_kg) > tolerance
                 and internal.is_unit_jump(d.closing_kg, d.closing_kg - d.difference_kg) then 'unit_jump' end,
-            case when d.kg_days > 0 and d.shortage_kg > shortage_factor * t.median_rate * d.kg_days + tolerance then 'shortage_over_5x' end,
+            case when d.kg_days > 0 and d.shortage_kg > shortage_factor * t.usual_rate * d.kg_days + tolerance then 'shortage_over_5x' end,
             case when d.mode <> 'open' and d.closing_kg > 0 and mod(d.closing_kg, 1) = 0 then 'round_count' end,
-            case when d.mode = 'posted' and exists (
-                select from counted_day as c
-                where c.warehouse_id = d.warehouse_id and c.day > d.period_start::date and c.day < d.period_end::date
+            case when (d.mode = 'posted' or d.mode = 'open' and d.closing_kg > 0) and exists (
+                select from pg_temp.counted_day as c
+                where c.warehouse_id = d.warehouse_id and c.day > (d.period_start at time zone w.time_zone)::date
+                  and (c.day < (d.period_end at time zone w.time_zone)::date or d.is_open)
             ) then 'not_counted' end,
             case when d.mode = 'posted' and exists (
                 select from pg_temp.control as s
@@ -126,11 +139,11 @@ begin
                       where (b.layer ->> 'closing')::numeric > 0
                   )
             ) then 'layer_mismatch' end,
-            case when d.mode = 'counted' and o.previous_end > d.period_start then 'overlapping_period' end,
+            case when d.mode = 'counted' and (o.latest_end > d.period_start or o.next_start < d.period_end) then 'overlapping_period' end,
             case when d.mode = 'counted' and (o.previous_end < d.period_start or o.previous_closing <> d.opening_kg) then 'gap_between_periods' end
         ], null),
-        internal.count_sigma(r.step), d.has_opening_count,
-        d.term_mass, d.term_age_from, d.term_age_to, d.term_is_receipt, n.product_type, r.step, t.median_rate, d.is_proven_start, d.loss_kg,
+        internal.count_sigma(coalesce(r.step, 0.001)), d.has_opening_count,
+        d.term_mass, d.term_age_from, d.term_age_to, d.term_is_receipt, n.product_type, r.step, t.usual_rate, d.is_proven_start, d.loss_kg,
         null, false
     from pg_temp.derived as d
     inner join core.nomenclature as n on n.id = d.nomenclature_id
@@ -140,32 +153,38 @@ begin
     left join suspect_file as f on f.source_data_id = d.source_data_id and d.mode = 'counted'
     left join (
         select c.nomenclature_id, c.warehouse_id, c.period_start, c.period_end,
-            lag(c.period_end) over q as previous_end, lag(c.closing_kg) over q as previous_closing
+            lag(c.period_end) over q as previous_end, lag(c.closing_kg) over q as previous_closing,
+            -- The one before may lie inside a longer one.
+            max(c.period_end) over (q rows between unbounded preceding and 1 preceding) as latest_end, lead(c.period_start) over q as next_start
         from pg_temp.derived as c where c.mode = 'counted'
         window q as (partition by c.nomenclature_id, c.warehouse_id order by c.period_start, c.period_end)
     ) as o on o.nomenclature_id = d.nomenclature_id and o.warehouse_id = d.warehouse_id
         and o.period_start = d.period_start and o.period_end = d.period_end and d.mode = 'counted';
 
+    -- Few combinations of flags occur: each is judged once.
+    with verdict as materialized (
+        select k.flags, internal.human_error_probability(k.flags) as probability,
+            (
+                select coalesce(max(array_position(array['low', 'medium', 'high', 'critical'], f.severity)), 0)
+                from core.quality_flag as f where f.flag = any(k.flags)
+            ) as worst
+        from (select distinct d.flags from pg_temp.flagged as d) as k
+    )
     update pg_temp.flagged as g
     set human_error_probability = p.probability,
         validation_errors = nullif(array_to_string(g.flags, ', '), ''),
-        manual_review_required = p.probability >= review_from or s.worst >= 4,
+        manual_review_required = p.probability >= review_from or p.worst >= 4,
         data_quality_flag = case
-            when g.mode = 'open' then 'forecast' when s.worst >= 4 then 'filtered' when s.worst >= 2 then 'dirty' else 'clean' end,
+            when g.mode = 'open' then 'forecast' when p.worst >= 4 then 'filtered' when p.worst >= 2 then 'dirty' else 'clean' end,
         is_valid_inventory_period = g.mode <> 'open' and g.has_opening_count and g.difference_kg is not null
             and extract(epoch from g.inventory_period_end - g.inventory_period_start) / 86400 between min_days - 0.01 and max_days
             and not g.flags && array['overlapping_period', 'negative_stock', 'negative_value', 'posted_without_documents'],
         inventory_confidence = internal.inventory_confidence(
-            g.is_proven_start, g.mode <> 'open' and g.difference_kg is not null,
+            g.is_proven_start and not 'gap_between_periods' = any(g.flags), g.mode <> 'open' and g.difference_kg is not null,
             extract(epoch from g.calculation_date - g.inventory_period_start) / 86400, g.count_sigma_kg,
             coalesce(g.loss_kg, 0)::float8, p.probability, full_after)
-    from pg_temp.flagged as k
-    cross join lateral (select internal.human_error_probability(k.flags) as probability) as p
-    cross join lateral (
-        select coalesce(max(array_position(array['low', 'medium', 'high', 'critical'], f.severity)), 0) as worst
-        from core.quality_flag as f where f.flag = any(k.flags)
-    ) as s
-    where k.ctid = g.ctid;
+    from verdict as p
+    where p.flags = g.flags;
 
     with gone as (
         delete from core.calculation_data as c
@@ -195,14 +214,16 @@ begin
                 pre_shrinkage_days, inventory_shrinkage_total, actual_deduction_batch, fifo_principle_applied, fifo_batch_sequence, mode,
                 difference_kg, surplus_kg, surplus_applied_kg, kg_days, flags, count_sigma_kg, has_opening_count,
                 term_mass, term_age_from, term_age_to, term_is_receipt)
-        select g.source_data_id, g.nomenclature_id, g.warehouse_id, g.initial_balance, g.incoming, g.outgoing, g.final_balance,
+        -- A count at the very start closes a period of no length; what is open after it has the same key until something moves.
+        select distinct on (g.nomenclature_id, g.warehouse_id, g.inventory_period_start, g.calculation_date)
+            g.source_data_id, g.nomenclature_id, g.warehouse_id, g.initial_balance, g.incoming, g.outgoing, g.final_balance,
             g.storage_days, g.calculation_date, g.data_quality_flag, g.inventory_confidence, g.inventory_period_start,
             g.inventory_period_end, g.is_valid_inventory_period, g.is_preliminary_forecast, g.human_error_probability,
             g.validation_errors, g.manual_review_required, g.pre_shrinkage_days, g.inventory_shrinkage_total, g.actual_deduction_batch,
             g.fifo_principle_applied, g.fifo_batch_sequence, g.mode, g.difference_kg, g.surplus_kg, g.surplus_applied_kg, g.kg_days,
             g.flags, g.count_sigma_kg, g.has_opening_count, g.term_mass, g.term_age_from, g.term_age_to, g.term_is_receipt
         from pg_temp.flagged as g
-        order by g.nomenclature_id, g.warehouse_id, g.inventory_period_start
+        order by g.nomenclature_id, g.warehouse_id, g.inventory_period_start, g.calculation_date, g.mode desc
         on conflict (nomenclature_id, warehouse_id, inventory_period_start, calculation_date) do update
         set source_data_id = excluded.source_data_id, initial_balance = excluded.initial_balance, incoming = excluded.incoming,
             outgoing = excluded.outgoing, final_balance = excluded.final_balance, storage_days = excluded.storage_days,

@@ -4,16 +4,16 @@ language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if mass is null or not (mass >= 0 and mass < 'infinity') then
-        raise exception 'mass must be a number of kg, not %', coalesce(mass::text, 'NULL')
-            using errcode = '22023', hint = 'Give it in kg, 0 or more.';
+    if mass is null or not (mass >= 0 and mass <= 99999999999) then
+        raise exception 'mass must be kg from 0 to 99999999999, not %', coalesce(mass::text, 'NULL')
+            using errcode = '22023', hint = 'Give it in kg.';
     end if;
     if from_age is null or not (from_age >= 0 and from_age <= 36500) then
-        raise exception 'from_age must be days from 0 on, not %', coalesce(from_age::text, 'NULL')
+        raise exception 'from_age must be days from 0 to 36500, not %', coalesce(from_age::text, 'NULL')
             using errcode = '22023', hint = 'Give the age of the batch in days.';
     end if;
     if days is null or not (days >= 0 and days <= 36500) then
-        raise exception 'days must be from 0 on, not %', coalesce(days::text, 'NULL')
+        raise exception 'days must be from 0 to 36500, not %', coalesce(days::text, 'NULL')
             using errcode = '22023', hint = 'Give the time in store in days.';
     end if;
     return true;
@@ -35,18 +35,21 @@ begin atomic
         select internal.check_shrinkage_question(shrinkage.mass, shrinkage.from_age, shrinkage.days) as is_fair
     ), answer as (
         select c.*,
-            least(1, greatest(0, internal.batch_loss(c.family, c.a, c.b, c.c, shrinkage.from_age, shrinkage.days))) as fraction,
+            internal.batch_loss(c.family, c.a, c.b, c.c, shrinkage.from_age, shrinkage.days) as fraction,
             shrinkage.from_age + shrinkage.days > c.age_max_days * internal.setting('fit.extrapolation_factor')::float8 as is_far
         from question as q
         cross join lateral api.coefficient(shrinkage.item) as c
         where q.is_fair
     )
     select a.item_id, a.item, shrinkage.mass * a.fraction,
-        -- 80 %: 1.2816 standard deviations of a period around its curve.
-        greatest(0, shrinkage.mass * a.fraction * (1 - 1.2816 * internal.setting('fit.cv')::float8)),
-        least(shrinkage.mass, shrinkage.mass * a.fraction * (1 + 1.2816 * internal.setting('fit.cv')::float8)),
+        -- 80 %: 1.2816 standard deviations of a period around its curve. (greatest and least pass over NULL.)
+        case when a.fraction is not null then greatest(0, shrinkage.mass * a.fraction * (1 - 1.2816 * internal.setting('fit.cv')::float8)) end,
+        case when a.fraction is not null
+            then least(shrinkage.mass, shrinkage.mass * a.fraction * (1 + 1.2816 * internal.setting('fit.cv')::float8)) end,
         a.fraction, shrinkage.mass * (1 - a.fraction), coalesce(a.is_far, a.fraction is not null), a.version,
-        concat_ws('; ', a.reason, case when a.is_far then format('beyond the ages seen (up to %s days)', round(a.age_max_days::numeric, 1)) end)
+        nullif(concat_ws('; ', a.reason,
+            case when a.is_far then format('beyond the ages seen (up to %s days)', round(a.age_max_days::numeric, 1)) end,
+            case when a.fraction is null and a.outcome <> 'failed' then 'by its curve nothing is left of a batch of that age' end), '')
     from answer as a;
 end;
 

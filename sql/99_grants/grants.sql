@@ -1,7 +1,17 @@
 -- Who may do what. Roles have no login: people and programs are members. Everything is revoked from PUBLIC first.
+--
+--                        bi   core   api, reading   api, writing   staging, write core   core.python_module, create in our schemas
+--   weighhouse_bi        x
+--   weighhouse_analyst   x    x      x
+--   weighhouse_fitter    x    x      x              x              x
+--   weighhouse_owner     x    x      x              x              x                     x
+--
+-- None of the four is a superuser: new functions in PL/Python and programs of the server are out of their reach. Who writes
+-- core.python_module decides what Python the database runs: the owner alone.
 revoke all on schema core, staging, cache, internal, api, bi from public;
 revoke all on all routines in schema internal, api, bi from public;
 revoke create on schema public from public;
+alter default privileges for role weighhouse_owner revoke execute on routines from public;
 
 grant usage on schema bi to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
 grant select on all tables in schema bi to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;

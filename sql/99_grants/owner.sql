@@ -30,8 +30,14 @@ end
 $do$;
 
 -- Names people know are found without a schema, by whoever connects; a role without rights on core finds those of bi.
+--
+-- A tool must not write, nor keep the server busy. PostgreSQL applies the settings of the role that logs in, never those of
+-- the roles it is a member of: these hold where weighhouse_bi itself is given a login and a password. A login of its own that
+-- is a member of weighhouse_bi needs the same two lines. (Rights do not depend on them: the role can write nowhere.)
 do $do$
 begin
     execute format('alter database %I set search_path = "$user", public, core, bi, api', current_database());
+    execute format('alter role weighhouse_bi in database %I set statement_timeout = ''30s''', current_database());
+    execute format('alter role weighhouse_bi in database %I set default_transaction_read_only = on', current_database());
 end
 $do$;

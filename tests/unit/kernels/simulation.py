@@ -1,4 +1,4 @@
-"""Made-up stock with known curves: exposure terms and shortages for tests and for measuring speed."""
+"""Made-up stock with known curves: terms and shortages for tests and for measuring speed."""
 
 from __future__ import annotations
 

@@ -7,11 +7,13 @@ import json
 import os
 import re
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
 from weighhouse.accounting import Period, account_stock
 
 EPOCH = datetime(1970, 1, 1)
@@ -51,7 +53,8 @@ def read_statements() -> dict[str, dict[str, Any]]:
         name = ""
         document: tuple[str, int] | None = None
         opening: dict[int, int] | None = None
-        for row, following in zip(rows, rows[1:], strict=False):
+        opening_document: tuple[str, int] | None = None
+        for row, following in pairwise(rows):
             label = row[0]
             if found := DOCUMENT.match(label):
                 if not BATCH.match(following[0]):
