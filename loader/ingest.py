@@ -202,7 +202,7 @@ def _lock(connection: psycopg.Connection[Any], wait_seconds: int) -> None:
         row = connection.execute(
             "select a.pid, a.xact_start from pg_locks as l inner join pg_stat_activity as a"
             " using (pid) where l.locktype = 'advisory' and l.objid = %s and l.granted"
-            " and l.database = (select d.oid from pg_database as d where d.datname = current_database())",
+            " and l.database = a.datid and a.datname = current_database()",
             (LOCK,),
         ).fetchone()
         who = "" if row is None else f" (pid {row[0]}, since {row[1]:%H:%M:%S})"

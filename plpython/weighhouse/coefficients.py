@@ -18,7 +18,8 @@ from weighhouse.shrinkage_holdout import holdout
 
 __all__ = ["fit", "float_arrays", "hold_out"]
 
-# What array_send writes: dimensions, flags, type, length and lower bound; then each value with its size.
+# What array_send writes: dimensions, flags, type, length and lower bound; then each value with its
+# size.
 _HEADER_WORDS = 5
 _VALUE_WORDS = 3
 
@@ -55,7 +56,7 @@ def float_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.fl
             hint="Send cardinality(x) beside array_send(x), and no NULL in x.",
         )
     words = np.frombuffer(data, dtype=">u4")
-    # Where the values of each array begin, repeated for each of its values, plus three words a value.
+    # Where each array's values begin, repeated for each of them, plus three words a value.
     begins = np.cumsum(sizes) - sizes + header
     place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
     first = np.repeat(begins, counts) + _VALUE_WORDS * place + 1

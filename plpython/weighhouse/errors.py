@@ -1,4 +1,4 @@
-"""Errors of the kernels. Each has an SQLSTATE of class ML; `pg.reporting` hands it to PostgreSQL."""
+"""Errors of the kernels: each has an SQLSTATE, which `pg.reporting` hands to PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the accounting as the database stores them: one call accounts for one item in one warehouse."""
+"""Rows of the accounting as the database stores them: one call for one item in one warehouse."""
 
 from __future__ import annotations
 

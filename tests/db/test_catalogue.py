@@ -1,6 +1,5 @@
 """The catalogue page is what the comments say, on every server and for every reader."""
 
-# ruff: noqa: E501 (lines of SQL)
 from __future__ import annotations
 
 from typing import Any

@@ -1,6 +1,5 @@
 """Conventions, asked of the catalogue: each query lists what breaks one; empty is good."""
 
-# ruff: noqa: E501 (lines of SQL)
 from __future__ import annotations
 
 import re

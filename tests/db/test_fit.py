@@ -433,9 +433,9 @@ def test_where_a_type_has_ages_periods_without_take_no_part(db: Connection) -> N
     rows = domain.rows(
         db, "select n.name, k.adjusted_for_pre_shrinkage as adjusted, k.period_count as n"
         " from core.coefficients as k inner join core.nomenclature as n on n.id = k.nomenclature_id"
-        " where k.model_id = (select max(id) from core.models) and n.product_type = 'cold_smoked'",
+        " where k.model_id = (select max(id) from core.models) and n.product_type = 'cold_smoked' order by n.name",
     )  # fmt: skip
-    assert rows == [{"name": name, "adjusted": False, "n": 1} for name in ("ЩУКА Х/К", "ЛЕЩ Х/К")]
+    assert rows == [{"name": name, "adjusted": False, "n": 1} for name in ("ЛЕЩ Х/К", "ЩУКА Х/К")]
 
 
 # ------------------------------------------------------------------------------------------ options

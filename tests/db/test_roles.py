@@ -1,6 +1,5 @@
 """Who may do what, as sql/99_grants declares it; and what an attacker's objects do to ours: nothing."""
 
-# ruff: noqa: E501 (lines of SQL)
 from __future__ import annotations
 
 import uuid

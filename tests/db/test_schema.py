@@ -1,6 +1,5 @@
 """State by migration, code rebuilt: up, down, at once, killed, behind, ahead, under open sessions."""
 
-# ruff: noqa: E501 (lines of SQL)
 from __future__ import annotations
 
 import hashlib

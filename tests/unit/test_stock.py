@@ -138,5 +138,5 @@ def test_a_row_as_text_is_what_the_server_reads() -> None:
 
 def test_what_is_not_known_is_empty_in_the_text() -> None:
     first, _ = stock.as_text(rows(closing_grams=[None, 4_850]))
-    assert first.startswith('(0,604800,False,True,10000,0,4000,,,0,,,,7,')
+    assert first.startswith("(0,604800,False,True,10000,0,4000,,,0,,,,7,")
     assert '"{no_batch_ages,missing_closing}",,"{' in first
