@@ -17,10 +17,14 @@ from loader import __version__, database, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
 from loader.reading import COPY_OPTIONS, ReadOptions, Source, open_source
 
-# One import at a time: staging.row holds one block of one file, and who comes second finds the
-# first's rows.
+# One import at a time: staging holds the rows of one file, and who comes second finds the first's.
 LOCK = 0x57454948
-BLOCK_ROWS = 100_000
+BLOCK_ROWS = 50_000
+# Blocks staged and not yet judged; one is enough to keep both sides busy.
+BLOCKS_AHEAD = 1
+EMPTY_STAGING = (
+    "truncate staging.row, staging.stream, staging.spelling, staging.meaning, staging.stamp"
+)
 ACCEPT = {
     "movements": "internal.accept_movements",
     "balances": "internal.accept_balances",
@@ -110,17 +114,23 @@ def import_file(
     """
     with open_source(path, read_options) as source:
         try:
-            return database.retrying(
+            result = database.retrying(
                 lambda: _import(dsn, source, options, dry_run=dry_run, progress=progress)
             )
+            if dry_run:
+                _empty_staging(dsn)
+            return result
         except psycopg.Error as error:
             failure: LoaderError = _explain(error, source)
+            _empty_staging(dsn)
             if not dry_run:
                 _record_failure(dsn, source, str(failure))
             raise failure from error
         except LoaderError as error:
-            if not dry_run and not isinstance(error, (Busy, SchemaMismatch)):
-                _record_failure(dsn, source, str(error))
+            if not isinstance(error, (Busy, SchemaMismatch)):
+                _empty_staging(dsn)
+                if not dry_run:
+                    _record_failure(dsn, source, str(error))
             raise
 
 
@@ -152,7 +162,7 @@ def _import(
                 )
             if not dry_run:
                 return known
-        result = _load(connection, source, options, progress, dry_run=dry_run)
+        result = _load(dsn, connection, source, options, progress, dry_run=dry_run)
         result.seconds = time.monotonic() - started
         if dry_run:
             connection.rollback()
@@ -213,6 +223,7 @@ def _lock(connection: psycopg.Connection[Any], wait_seconds: int) -> None:
 
 
 def _load(
+    dsn: str,
     connection: psycopg.Connection[Any],
     source: Source,
     options: ImportOptions,
@@ -246,30 +257,10 @@ def _load(
     ).fetchone()
     assert row is not None
     result.import_id = row[0]
-    columns = sql.SQL(", ").join(sql.Identifier(name) for name in source.columns)
-    copy = sql.SQL("copy staging.row ({}) from stdin ({})").format(columns, sql.SQL(COPY_OPTIONS))
-    accept = sql.SQL("select (a).* from {}(%s, %s) as a").format(
-        sql.Identifier(*ACCEPT[source.layout].split("."))
-    )
-    connection.execute("truncate staging.row")
-    pending = 0
-    with connection.cursor() as cursor:
-        for block, count in _ahead(source):
-            with cursor.copy(copy) as stream:
-                stream.write(block)
-            pending += count
-            if source.layout in STREAMED:
-                _accept_block(cursor, accept, result, settings)
-                pending = 0
-            progress(
-                source.name,
-                source.bytes_read,
-                source.size_bytes,
-                result.read + pending,
-                result.rejected,
-            )
-        if pending:
-            _accept_block(cursor, accept, result, settings)
+    if source.layout in STREAMED:
+        _accept_stream(dsn, connection, source, settings, result, progress)
+    else:
+        _accept_whole(connection, source, settings, result, progress)
     for line, raw, reason in source.bad_rows:
         connection.execute(
             "insert into core.validation_errors (error_type, severity_level, description,"
@@ -299,57 +290,155 @@ def _load(
     return result
 
 
-def _accept_block(
-    cursor: psycopg.Cursor[Any],
-    accept: sql.Composed,
-    result: ImportResult,
+def _copy_statement(source: Source, table: str) -> sql.Composed:
+    return sql.SQL("copy {} ({}) from stdin ({})").format(
+        sql.Identifier("staging", table),
+        sql.SQL(", ").join(sql.Identifier(name) for name in source.columns),
+        sql.SQL(COPY_OPTIONS),
+    )
+
+
+def _accept_whole(
+    connection: psycopg.Connection[Any],
+    source: Source,
     settings: dict[str, Any],
+    result: ImportResult,
+    progress: Progress,
 ) -> None:
-    row = cursor.execute(accept, (result.import_id, json.dumps(settings))).fetchone()
+    """Stage all rows of a file, then have them judged together."""
+    copy = _copy_statement(source, "row")
+    connection.execute("truncate staging.row")
+    rows = 0
+    with connection.cursor() as cursor:
+        for block, count in source.copy_blocks(BLOCK_ROWS):
+            with cursor.copy(copy) as stream:
+                stream.write(block)
+            rows += count
+            progress(source.name, source.bytes_read, source.size_bytes, rows, 0)
+        if rows:
+            _accept(cursor, source, settings, result)
+        cursor.execute(EMPTY_STAGING)
+
+
+def _accept_stream(
+    dsn: str,
+    connection: psycopg.Connection[Any],
+    source: Source,
+    settings: dict[str, Any],
+    result: ImportResult,
+    progress: Progress,
+) -> None:
+    """Have one block judged and stored while the next is read and staged by a session of its own.
+
+    What is staged is committed, and of no meaning: the facts and the ledger are one transaction of
+    `connection`, and who imports next empties the staging table.
+    """
+    with connection.cursor() as cursor, _Stage(dsn, source) as stage:
+        for block in stage.blocks():
+            _accept(cursor, source, settings, result, block)
+            progress(source.name, block.bytes_read, source.size_bytes, result.read, result.rejected)
+        cursor.execute(EMPTY_STAGING)
+
+
+def _accept(
+    cursor: psycopg.Cursor[Any],
+    source: Source,
+    settings: dict[str, Any],
+    result: ImportResult,
+    block: _Block | None = None,
+) -> None:
+    arguments: list[Any] = [result.import_id, json.dumps(settings)]
+    if block is not None:
+        arguments += [block.number, block.after_row, block.upto_row, block.count]
+    accept = sql.SQL("select (a).* from {}({}) as a").format(
+        sql.Identifier(*ACCEPT[source.layout].split(".")),
+        sql.SQL(", ").join([sql.Placeholder()] * len(arguments)),
+    )
+    row = cursor.execute(accept, arguments).fetchone()
     assert row is not None
     result.read += row[0]
     result.loaded += row[1]
     result.duplicate += row[2]
     result.rejected += row[3]
-    cursor.execute("truncate staging.row")
 
 
-def _ahead(source: Source) -> Iterator[tuple[bytes, int]]:
-    """Read the next block while the server works on this one."""
-    blocks: queue.Queue[tuple[bytes, int] | BaseException | None] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
+@dataclass(frozen=True)
+class _Block:
+    """Rows that stand in staging.stream, committed: those after one place and up to another."""
 
-    def put(item: tuple[bytes, int] | BaseException | None) -> bool:
-        while not stopped.is_set():
+    number: int
+    after_row: str
+    upto_row: str
+    count: int
+    bytes_read: int
+
+
+class _Stage:
+    """Reads a file and stages its rows, in a thread and a session of its own.
+
+    The server then copies one block while it judges another, and waits for the reading of neither.
+    """
+
+    def __init__(self, dsn: str, source: Source) -> None:
+        self._source = source
+        self._connection = database.connect(dsn, autocommit=True)
+        self._queue: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=BLOCKS_AHEAD)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
+
+    def __enter__(self) -> _Stage:
+        self._connection.execute("set lock_timeout = '60s'")
+        self._connection.execute("truncate staging.stream, staging.spelling")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._connection.close()
+
+    def blocks(self) -> Iterator[_Block]:
+        """Give the blocks as they are staged; what went wrong in the thread is raised here."""
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        try:
+            for block in self._staged():
+                if not self._put(block):
+                    return
+            self._put(None)
+        except BaseException as error:  # handed over: raised again where the blocks are used
+            self._put(error)
+
+    def _put(self, item: _Block | BaseException | None) -> bool:
+        while not self._stopped.is_set():
             try:
-                blocks.put(item, timeout=0.1)
+                self._queue.put(item, timeout=0.1)
                 return True
             except queue.Full:
                 continue
         return False
 
-    def read() -> None:
-        try:
-            for block in source.copy_blocks(BLOCK_ROWS):
-                if not put(block):
-                    return
-            put(None)
-        except BaseException as error:  # handed over: raised again where the blocks are used
-            put(error)
-
-    thread = threading.Thread(target=read, name="reader", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = blocks.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    def _staged(self) -> Iterator[_Block]:
+        copy = _copy_statement(self._source, "stream")
+        place = "(0,0)"
+        for number, (data, count) in enumerate(self._source.copy_blocks(BLOCK_ROWS), 1):
+            with self._connection.cursor() as cursor:
+                with cursor.copy(copy) as stream:
+                    stream.write(data)
+                last = cursor.execute(
+                    "select max(s.ctid)::text from staging.stream as s where s.ctid > %s", (place,)
+                ).fetchone()
+                assert last is not None
+                cursor.execute(
+                    "select internal.spell_names('staging.stream', %s, %s, %s)",
+                    (number, place, last[0]),
+                )
+            yield _Block(number, place, last[0], count, self._source.bytes_read)
+            place = last[0]
 
 
 def _default_zone(connection: psycopg.Connection[Any]) -> str | None:
@@ -438,6 +527,18 @@ def _lineage(connection: psycopg.Connection[Any], result: ImportResult) -> None:
             __version__,
         ),
     )
+
+
+def _empty_staging(dsn: str) -> None:
+    """Give back the room that staged rows take; another import, now or later, does it as well."""
+    try:
+        with database.connect(dsn) as connection:
+            free = connection.execute("select pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone()
+            if free is not None and free[0]:
+                connection.execute("set local lock_timeout = '1s'")
+                connection.execute(EMPTY_STAGING)
+    except (LoaderError, psycopg.Error):
+        return
 
 
 def _record_failure(dsn: str, source: Source, message: str) -> None:

@@ -20,8 +20,8 @@ create table core.stock_movements (
     source_data_id int not null,
     line int not null,
     key_hash bigint not null,
-    constraint in_kg_is_finite check (in_kg between -99999999999 and 99999999999),
-    constraint out_kg_is_finite check (out_kg between -99999999999 and 99999999999)
+    -- numeric(14, 3) holds no infinity; NaN, which it does hold, is greater than every number.
+    constraint kg_are_numbers check (in_kg < 'NaN' and out_kg < 'NaN')
 );
 -- One chunk holds a quarter: a trader's year of a hundred thousand movements stays in a handful of chunks, ten million
 -- rows a year in a few chunks of two to three million, each with its index in memory.
@@ -43,6 +43,63 @@ comment on column core.stock_movements.in_kg is 'Mass that came in, kg; stock_ta
 comment on column core.stock_movements.out_kg is 'Mass that went out, kg; stock_take: found missing.';
 comment on column core.stock_movements.key_hash is 'Hash of warehouse, operation, document number and batch: with product and time, what makes a movement the same one.';
 comment on column core.stock_movements.line is 'Line of the file the movement came from.';
+
+-- A file of movements is staged whole, by a session of its own, while the blocks staged before are judged. Nothing here
+-- outlives an import: who imports next empties it.
+create unlogged table staging.stream (like staging.row including comments) with (autovacuum_enabled = false);
+comment on table staging.stream is 'Holds the rows of a file of movements while they are judged block by block; empty between imports.';
+
+create unlogged table staging.spelling (
+    block int not null,
+    item text not null,
+    product_type text not null,
+    warehouse text not null,
+    document_type text not null,
+    item_group text,
+    line int not null,
+    quantity_count bigint not null,
+    negative_count bigint not null
+) with (autovacuum_enabled = false);
+create index spelling_block_idx on staging.spelling (block);
+comment on index staging.spelling_block_idx is 'Usage: the names of one block.';
+comment on table staging.spelling is 'Holds the names in a block of rows, each combination once, as the file spells them.';
+comment on column staging.spelling.block is 'Number of the block in staging.stream; 0 for staging.row.';
+comment on column staging.spelling.item is 'Name of the product.';
+comment on column staging.spelling.product_type is 'Type of the product; empty where the file states none.';
+comment on column staging.spelling.warehouse is 'Warehouse; empty where the file names none.';
+comment on column staging.spelling.document_type is 'Kind of document; empty where the file names none.';
+comment on column staging.spelling.item_group is 'Group of the product.';
+comment on column staging.spelling.line is 'First line that has it.';
+comment on column staging.spelling.quantity_count is 'How many of its rows state a single quantity.';
+comment on column staging.spelling.negative_count is 'How many of these are negative.';
+
+create unlogged table staging.meaning (
+    item text not null,
+    product_type text not null,
+    warehouse text not null,
+    document_type text not null,
+    nomenclature_id int,
+    warehouse_id int,
+    operation text
+) with (autovacuum_enabled = false);
+comment on table staging.meaning is 'Holds what the names in the block now judged stand for.';
+comment on column staging.meaning.item is 'Name of the product as the file spells it.';
+comment on column staging.meaning.product_type is 'Type as the file spells it; empty where it states none.';
+comment on column staging.meaning.warehouse is 'Warehouse as the file spells it; empty where it names none.';
+comment on column staging.meaning.document_type is 'Kind of document as the file spells it; empty where it names none.';
+comment on column staging.meaning.nomenclature_id is 'The product; NULL for an empty name.';
+comment on column staging.meaning.warehouse_id is 'The warehouse.';
+comment on column staging.meaning.operation is 'The operation; NULL where the kind of document is not known.';
+
+create unlogged table staging.stamp (
+    value text not null,
+    at timestamptz,
+    problem text
+) with (autovacuum_enabled = false);
+comment on table staging.stamp is 'Holds dates and times of a block of rows, each spelling once, with the moment it means.';
+comment on column staging.stamp.value is 'As the file spells it.';
+comment on column staging.stamp.at is 'The moment; NULL where there is a problem.';
+comment on column staging.stamp.problem is 'What is wrong with it: not_a_date, date_out_of_range, date_in_future, time_not_unique, ambiguous_date.';
 
 create table core.stock_balances (
     id bigint generated always as identity primary key,
@@ -269,4 +326,5 @@ drop table core.validation_errors;
 drop table core.calculation_data;  -- TimescaleDB drops a hypertable only by itself
 drop table core.stock_movements;
 drop table core.batches, core.stock_layers, core.stock_balances;
+drop table staging.stamp, staging.meaning, staging.spelling, staging.stream;
 """)

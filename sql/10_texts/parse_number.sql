@@ -4,7 +4,7 @@ language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    cleaned text := btrim(translate(value, chr(160) || chr(8239) || chr(8201) || chr(9), '    '));
+    cleaned text := btrim(translate(value, chr(160) || chr(8239) || chr(8201) || chr(9) || chr(10) || chr(13), '      '));
     sign int := 1;
     last_comma int;
     last_dot int;
@@ -27,7 +27,7 @@ begin
         cleaned := btrim(substr(cleaned, 2));
     end if;
     cleaned := regexp_replace(cleaned, '^\+', '');
-    if cleaned ~ '^\d{1,14}(\.\d+)?[eE][-+]?\d{1,3}$' then
+    if cleaned ~ '^(\d+\.?\d*|\.\d+)[eE][-+]?\d+$' then
         return sign * cleaned::numeric;
     end if;
     last_comma := case when cleaned like '%,%' then length(cleaned) - position(',' in reverse(cleaned)) + 1 else 0 end;
@@ -74,3 +74,30 @@ $$;
 
 comment on function internal.read_number(text, text) is
 'Reads a number as internal.parse_number does, NaN for what is none: for verdicts over many rows.';
+
+create function internal.point_for_comma(value text, decimal_mark text)
+returns text
+language sql immutable parallel safe
+return translate(
+    point_for_comma.value, '.,_xXoObBiI', case point_for_comma.decimal_mark when '.' then '.!' when ',' then '!.' else '..' end || '!!!!!!!!!'
+);
+
+comment on function internal.point_for_comma(text, text) is
+'Writes a decimal point for a decimal comma, and spoils what PostgreSQL takes for a number and internal.parse_number does not:
+groups of thousands, hexadecimal numbers, infinity.';
+
+create function internal.plain_number(value text, guarded boolean, decimal_mark text)
+returns numeric
+language sql stable parallel safe
+return case
+    when plain_number.value is null then null
+    -- With a point it is no hexadecimal number, no group of thousands and no comma: most numbers are read here.
+    when plain_number.value like '%.%' and plain_number.value not like '%\_%' and coalesce(plain_number.decimal_mark, '.') = '.'
+        then case when not plain_number.guarded or pg_input_is_valid(plain_number.value, 'numeric') then plain_number.value::numeric end
+    when plain_number.value like '_' and plain_number.value >= '0' and plain_number.value <= '9' then plain_number.value::numeric
+    when not plain_number.guarded or pg_input_is_valid(internal.point_for_comma(plain_number.value, plain_number.decimal_mark), 'numeric')
+        then internal.point_for_comma(plain_number.value, plain_number.decimal_mark)::numeric
+end;
+
+comment on function internal.plain_number(text, boolean, text) is
+'Reads the common spellings of a number with a cast, as internal.parse_number does; NULL (or, unguarded, an error) for others.';

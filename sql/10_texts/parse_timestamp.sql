@@ -21,12 +21,12 @@ begin
             + replace(cleaned, ',', '.')::numeric * interval '1 day' + interval '0.5 second');
         return result;
     end if;
-    parts := regexp_match(cleaned, '^(\d{4})-(\d\d)-(\d\d)(?:[T ]+(\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
+    parts := regexp_match(cleaned, '^(\d{4})-(\d\d)-(\d\d)(?:[T ]+(\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
     if parts is not null and coalesce(date_format, 'YMD') in ('YMD', 'DMY', 'MDY') then
         day := parts[1] || '-' || parts[2] || '-' || parts[3];
     else
         -- Dots say day.month.year; a slash says nothing: only the caller can tell.
-        parts := regexp_match(cleaned, '^(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:[T ,]+(\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
+        parts := regexp_match(cleaned, '^(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:[T ,]+(\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?)?$');
         if parts is null then
             result.problem := case when cleaned ~ '^\d{5}([.,]\d+)?$' and date_format is null then 'ambiguous_date' else 'not_a_date' end;
             return result;
@@ -106,15 +106,38 @@ comment on function internal.localize(timestamp, text, text) is
 
 dst: what to do with a time that does not exist or exists twice: reject (NULL), earlier, later.';
 
-create function internal.zone_changes(time_zone text, from_time timestamp, to_time timestamp)
+create function internal.clock_changes(time_zone text, until timestamptz)
+returns tstzmultirange
+language sql immutable parallel safe
+begin atomic
+    with week as (
+        select w.start, timezone(clock_changes.time_zone, w.start) - timezone('UTC', w.start) as shift
+        from generate_series(timestamptz '1999-12-01 00:00+00', clock_changes.until + interval '14 days', interval '7 days') as w (start)
+    ), changed as (
+        select w.start, w.shift <> lead(w.shift) over (order by w.start) as is_changed from week as w
+    ), day as (
+        select d.start, timezone(clock_changes.time_zone, d.start) - timezone('UTC', d.start) as shift
+        from changed as c
+        cross join lateral generate_series(c.start, c.start + interval '7 days', interval '1 day') as d (start)
+        where c.is_changed
+    ), turned as (
+        select d.start, d.shift <> lead(d.shift) over (order by d.start) as is_changed from day as d
+    )
+    select coalesce(range_agg(tstzrange(t.start - interval '1 day', t.start + interval '2 days')), '{}'::tstzmultirange)
+    from turned as t
+    where t.is_changed;
+end;
+
+comment on function internal.clock_changes(text, timestamptz) is
+'Gives the days from 2000 on around which the clocks of a zone are set: a local time elsewhere exists exactly once.';
+
+create function internal.is_plain_stamp(value text)
 returns boolean
 language sql immutable parallel safe
-return (
-    select count(distinct timezone(zone_changes.time_zone, timezone('UTC', d.day)) - d.day) > 1
-    from generate_series(
-        date_trunc('day', zone_changes.from_time) - interval '2 days', zone_changes.to_time + interval '2 days', interval '1 day'
-    ) as d (day)
-);
+return is_plain_stamp.value like '20__-__-__ __:__:__' or is_plain_stamp.value like '__.__.20__ __:__:__'
+    or is_plain_stamp.value like '__.__.20__ _:__:__' or is_plain_stamp.value like '20__-__-__' or is_plain_stamp.value like '__.__.20__'
+    or is_plain_stamp.value like '20__-__-__ __:__' or is_plain_stamp.value like '__.__.20__ __:__';
 
-comment on function internal.zone_changes(text, timestamp, timestamp) is
-'Tells whether the clocks of a zone are set between two local times: where not, no local time can be wrong.';
+comment on function internal.is_plain_stamp(text) is
+'Tells whether a text looks like one of the common spellings of a time, which PostgreSQL reads as internal.parse_timestamp does
+(with DateStyle DMY, in the zone of the file).';

@@ -1,30 +1,34 @@
-create function internal.remember_names(default_warehouse text, time_zone text)
+create function internal.remember_names(default_warehouse text, time_zone text, block int default 0)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
 as $$
 begin
+    create temp table if not exists new_name (
+        raw_name text, raw_type text, line int, name text, name_key text, item_group text,
+        product_type text, product_type_code text, nomenclature_id int
+    ) on commit drop;
+    truncate pg_temp.new_name, staging.meaning;
+
     insert into core.warehouses (name, time_zone)
     select distinct coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse), coalesce(remember_names.time_zone, 'UTC')
-    from (select distinct r.warehouse from staging.row as r where r.item is not null) as n
+    from (select distinct s.warehouse from staging.spelling as s where s.block = remember_names.block and s.item <> '') as n
     where not exists (
         select from core.warehouses as w
         where w.name = coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse)
     )
     on conflict do nothing;
 
-    create temp table if not exists new_name (
-        raw_name text, raw_type text, line int, name text, name_key text, item_group text,
-        product_type text, product_type_code text, nomenclature_id int
-    ) on commit drop;
-    truncate pg_temp.new_name;
-
     insert into pg_temp.new_name (raw_name, raw_type, line, name, name_key, item_group, product_type, product_type_code)
     with spelling as materialized (
-        select r.item as raw_name, coalesce(r.product_type, '') as raw_type, min(r.item_group) as item_group, min(r.line) as line
-        from staging.row as r
-        where r.item is not null
-        group by r.item, coalesce(r.product_type, '')
+        select s.item as raw_name, s.product_type as raw_type, min(s.item_group) as item_group, min(s.line) as line
+        from staging.spelling as s
+        where s.block = remember_names.block and s.item <> ''
+          and not exists (
+              select from core.nomenclature_alias as a where a.raw_name = s.item and a.raw_type = s.product_type
+          )
+        group by s.item, s.product_type
     )
     select n.raw_name, n.raw_type, n.line, internal.normalize_name(n.raw_name), internal.name_key(n.raw_name), n.item_group,
            coalesce(lower(internal.normalize_name(n.raw_type)), rule.product_type),
@@ -35,41 +39,55 @@ begin
         select m.code from core.product_type_mapping as m
         where m.product_type = lower(internal.normalize_name(n.raw_type)) order by m.rule_order limit 1
     ) as known on true
-    where internal.normalize_name(n.raw_name) is not null
-      and not exists (
-          select from core.nomenclature_alias as a where a.raw_name = n.raw_name and a.raw_type = n.raw_type
-      );
+    where internal.normalize_name(n.raw_name) is not null;
 
-    if not found then
-        return;
+    if found then
+        -- A file that says no type means the product it names, whatever its type.
+        update pg_temp.new_name as n
+        set nomenclature_id = known.id
+        from (
+            select p.name_key, min(p.id) as id from core.nomenclature as p group by p.name_key having count(*) = 1
+        ) as known
+        where known.name_key = n.name_key and n.raw_type = '';
+
+        insert into core.nomenclature (name, name_key, product_type, product_type_code, item_group, validation_flags)
+        select distinct on (n.name_key, n.product_type)
+            n.name, n.name_key, n.product_type, n.product_type_code, internal.normalize_name(n.item_group),
+            case when n.product_type = 'unknown' then '["unknown_product_type"]'::jsonb else '[]'::jsonb end
+        from pg_temp.new_name as n
+        where n.nomenclature_id is null
+        order by n.name_key, n.product_type, n.line
+        on conflict do nothing;
+
+        insert into core.nomenclature_alias (raw_name, raw_type, nomenclature_id)
+        select n.raw_name, n.raw_type, coalesce(n.nomenclature_id, p.id)
+        from pg_temp.new_name as n
+        left join core.nomenclature as p on p.name_key = n.name_key and p.product_type = n.product_type
+        on conflict do nothing;
     end if;
 
-    -- A file that says no type means the product it names, whatever its type.
-    update pg_temp.new_name as n
-    set nomenclature_id = known.id
-    from (
-        select p.name_key, min(p.id) as id from core.nomenclature as p group by p.name_key having count(*) = 1
-    ) as known
-    where known.name_key = n.name_key and n.raw_type = '';
-
-    insert into core.nomenclature (name, name_key, product_type, product_type_code, item_group, validation_flags)
-    select distinct on (n.name_key, n.product_type)
-        n.name, n.name_key, n.product_type, n.product_type_code, internal.normalize_name(n.item_group),
-        case when n.product_type = 'unknown' then '["unknown_product_type"]'::jsonb else '[]'::jsonb end
-    from pg_temp.new_name as n
-    where n.nomenclature_id is null
-    order by n.name_key, n.product_type, n.line
-    on conflict do nothing;
-
-    insert into core.nomenclature_alias (raw_name, raw_type, nomenclature_id)
-    select n.raw_name, n.raw_type, coalesce(n.nomenclature_id, p.id)
-    from pg_temp.new_name as n
-    left join core.nomenclature as p on p.name_key = n.name_key and p.product_type = n.product_type
-    on conflict do nothing;
+    insert into staging.meaning (item, product_type, warehouse, document_type, nomenclature_id, warehouse_id, operation)
+    with warehouse as materialized (
+        select d.warehouse as raw, w.id
+        from (select distinct s.warehouse from staging.spelling as s where s.block = remember_names.block) as d
+        inner join core.warehouses as w on w.name = coalesce(internal.normalize_name(d.warehouse), remember_names.default_warehouse)
+    ), operation as materialized (
+        select d.document_type as raw, m.operation
+        from (select distinct s.document_type from staging.spelling as s where s.block = remember_names.block) as d
+        inner join core.operation_mapping as m
+            on m.document_type = replace(lower(internal.normalize_name(d.document_type)), 'ё', 'е')
+    )
+    select s.item, s.product_type, s.warehouse, s.document_type, a.nomenclature_id, w.id, o.operation
+    from staging.spelling as s
+    left join core.nomenclature_alias as a on a.raw_name = s.item and a.raw_type = s.product_type
+    left join warehouse as w on w.raw = s.warehouse
+    left join operation as o on o.raw = s.document_type
+    where s.block = remember_names.block;
+    analyze staging.meaning;
 end
 $$;
 
-comment on function internal.remember_names(text, text) is
-'Gives every warehouse and product named in the staging rows its row, and every new spelling its alias.
+comment on function internal.remember_names(text, text, int) is
+'Gives every warehouse and product of a block of staging.spelling its row and every new spelling its alias; fills staging.meaning.
 
 default_warehouse stands for rows that name none; time_zone is that of new warehouses.';

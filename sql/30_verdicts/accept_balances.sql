@@ -23,6 +23,8 @@ begin
             using errcode = '22007', hint = 'Give it with --period START..END, as --period 2025-07-15..2025-07-21.';
     end if;
 
+    truncate staging.spelling;
+    perform internal.spell_names('staging.row');
     perform internal.remember_names(default_warehouse, zone);
     perform internal.read_stamps(options);
 
@@ -47,8 +49,8 @@ begin
         from staging.row as r
         left join core.nomenclature_alias as a on a.raw_name = r.item and a.raw_type = coalesce(r.product_type, '')
         left join core.warehouses as w on w.name = coalesce(internal.normalize_name(r.warehouse), default_warehouse)
-        left join pg_temp.stamp as s on s.value = r.period_start
-        left join pg_temp.stamp as e on e.value = r.period_end
+        left join staging.stamp as s on s.value = r.period_start
+        left join staging.stamp as e on e.value = r.period_end
     ), dated as materialized (
         select p.*,
             case when zone is null then p.period_end + p.last_day

@@ -12,6 +12,8 @@ declare
     inserted_count bigint;
     offending record;
 begin
+    truncate staging.spelling;
+    perform internal.spell_names('staging.row');
     perform internal.remember_names(default_warehouse, zone);
     perform internal.read_stamps(options);
 
@@ -36,10 +38,10 @@ begin
         from staging.row as r
         left join core.nomenclature_alias as a on a.raw_name = r.item and a.raw_type = coalesce(r.product_type, '')
         left join core.warehouses as w on w.name = coalesce(internal.normalize_name(r.warehouse), default_warehouse)
-        left join pg_temp.stamp as p on p.value = r.posted_at
-        left join pg_temp.stamp as b on b.value = r.batch
-        left join pg_temp.stamp as s on s.value = r.period_start
-        left join pg_temp.stamp as e on e.value = r.period_end
+        left join staging.stamp as p on p.value = r.posted_at
+        left join staging.stamp as b on b.value = r.batch
+        left join staging.stamp as s on s.value = r.period_start
+        left join staging.stamp as e on e.value = r.period_end
         left join core.operation_mapping as m
             on m.document_type = replace(lower(internal.normalize_name(r.document_type)), 'ё', 'е')
     )

@@ -154,8 +154,12 @@ begin
         inner join pg_temp.fit_item as i on i.nomenclature_id = c.nomenclature_id
         where c.is_valid_inventory_period and c.data_quality_flag <> 'filtered' and not c.flags && array['unit_jump', 'identity_residual']
           and c.difference_kg is not null and c.kg_days is not null and c.inventory_confidence is not null and c.count_sigma_kg is not null
-          and cardinality(c.term_mass) = cardinality(c.term_age_from) and cardinality(c.term_mass) = cardinality(c.term_age_to)
-          and array_position(c.term_mass || c.term_age_from || c.term_age_to, null) is null
+          -- A case, since the planner takes such conditions for nearly never true, and would join row by row.
+          and case
+              when cardinality(c.term_mass) = cardinality(c.term_age_from) and cardinality(c.term_mass) = cardinality(c.term_age_to)
+                  then array_position(c.term_mass || c.term_age_from || c.term_age_to, null) is null
+              else false
+          end
         order by i.product_type, i.item, c.calculation_date, c.warehouse_id;
         analyze pg_temp.fit_period (product_type, item, has_ages);
 

@@ -214,7 +214,7 @@ def test_hold_out_is_stored_and_shown(shop: Connection) -> None:
 
 
 def test_expectations_are_filled_with_ages(shop: Connection) -> None:
-    domain.fit(shop)
+    domain.fit(shop, family="exp")
     found = domain.one(
         shop,
         "select count(*) as n, count(adjusted_shrinkage_rate) as rates, count(pre_shrinkage_amount) as before,"
@@ -237,9 +237,9 @@ def test_expectations_are_filled_with_ages(shop: Connection) -> None:
 
 
 def test_the_same_data_is_the_same_version(shop: Connection) -> None:
-    first = domain.fit(shop)
+    first = domain.fit(shop, family="exp")
     before = domain.digests(shop)
-    again = domain.fit(shop)
+    again = domain.fit(shop, family="exp")
     assert (first["version"], first["status"]) == (1, "fitted")
     assert (again["version"], again["status"]) == (1, "cached")
     assert {k: v for k, v in again.items() if k.endswith("count")} == {
@@ -250,9 +250,9 @@ def test_the_same_data_is_the_same_version(shop: Connection) -> None:
 
 
 def test_accounting_again_keeps_the_version(shop: Connection) -> None:
-    domain.fit(shop)
+    domain.fit(shop, family="exp")
     assert domain.account(shop)["changed_count"] == 0
-    assert domain.fit(shop)["status"] == "cached"
+    assert domain.fit(shop, family="exp")["status"] == "cached"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_bad_data_of_one_product_do_not_stop_the_others(shop: Connection) -> Non
     }
     bad = {item: change for item, change in bad.items() if item in TRUTH}
     assert len(bad) >= 4
-    domain.fit(shop)
+    domain.fit(shop, family="exp")
     good = coefficients(shop)
     for item, change in bad.items():
         shop.execute(
@@ -345,7 +345,7 @@ def test_bad_data_of_one_product_do_not_stop_the_others(shop: Connection) -> Non
             " (select id from core.nomenclature where name = %s)",
             (item,),
         )
-    done = domain.fit(shop)
+    done = domain.fit(shop, family="exp")
     found = coefficients(shop)
     assert done["item_count"] == 24
     for item in bad:
