@@ -168,11 +168,12 @@ class ProgressLine:
         self.started = time.monotonic()
         self.shown = self.started
         self.live = sys.stderr.isatty()
+        self.every = 0.2 if self.live else float(os.environ.get("WEIGHHOUSE_PROGRESS_SECONDS", 10))
 
     def __call__(self, name: str, done: int, size: int, rows: int, rejected: int) -> None:
         """Show how far a file is, with rate and time left."""
         now = time.monotonic()
-        if now - self.shown < (0.2 if self.live else 10):
+        if now - self.shown < self.every:
             return
         self.shown = now
         elapsed = max(now - self.started, 1e-6)

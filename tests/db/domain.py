@@ -73,8 +73,12 @@ def movement(
     number: str = "",
 ) -> Row:
     """Say one movement; `kg` of a stock_take is count minus book. `at` may lack its time: noon."""
+    goes_out = operation in ("sale", "consumption", "write_off", "transfer_out")
+    if operation in ("stock_take", "regrading") and kg < 0:
+        goes_out, kg = True, -kg
     return {
-        "document_type": operation, "item": item, "quantity": kg, "posted_at": stamp(at, "12:00:00"),
+        "document_type": operation, "item": item, "posted_at": stamp(at, "12:00:00"),
+        "incoming": 0 if goes_out else kg, "outgoing": kg if goes_out else 0,
         "batch": batch and stamp(batch, "12:00:00"), "warehouse": warehouse,
         "document_number": number,
     }  # fmt: skip

@@ -247,10 +247,12 @@ def test_plans_hold_no_python(shop: Connection, question: str) -> None:
 
 def test_an_answer_takes_milliseconds(shop: Connection) -> None:
     shrinkage(shop)
-    begun = time.monotonic()
+    seconds = []
     for _ in range(20):
+        begun = time.monotonic()
         shrinkage(shop)
-    assert (time.monotonic() - begun) / 20 < 0.05
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds) < 0.02
 
 
 # -------------------------------------------------------------------------------------------- views

@@ -1,0 +1,1 @@
+"""Repeatable measurements against peers: `python -m bench` runs all and writes the table."""
