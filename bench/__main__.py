@@ -65,8 +65,8 @@ def page(dsn: str, rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Measurements",
         "",
-        "Written by `make bench`. Times move by tens of percent on a shared machine: the ratio (how",
-        "many times better ours is, in one run) is the figure.",
+        "Written by `make bench`. Times move by tens of percent on a shared machine: the ratio (how"
+        " many times better ours is, in one run) is the figure.",
         "",
         f"- {machine()}; load while measuring {os.getloadavg()[1]:.1f}",
         f"- {versions(dsn)}",

@@ -69,6 +69,19 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
+        "holdout",
+        "Hold-out: counts predicted by a fit on the periods before, WAPE in percent",
+        """
+        select product_type as type, n as counts, round(wape_model::numeric, 1) as curve
+             , round(wape_type_rate::numeric, 1) as type_rate
+             , round(wape_last_percent::numeric, 1) as same_as_last
+             , round(mae::numeric, 3) as mae_kg, round(mbe::numeric, 3) as bias_kg
+             , case when is_better then 'yes' else 'no' end as beats_both
+        from bi.fit_holdout
+        order by product_type
+        """,
+    ),
+    (
         "unexplained",
         "Largest losses that drying does not explain",
         """

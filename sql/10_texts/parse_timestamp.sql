@@ -80,25 +80,31 @@ create function internal.localize(local_time timestamp, time_zone text, dst text
 returns timestamptz
 language sql immutable parallel safe
 begin atomic
-    with candidate as (
-        select localize.local_time at time zone localize.time_zone as at
+    -- In hours: a day of the session's zone may be shorter, or missing.
+    -- The moment by the clock of the day before and by that of the day after: the same, unless the clock was set in between.
+    with probe as (
+        select timezone('UTC', localize.local_time) as at
+    ), moment as (
+        select
+            timezone('UTC', localize.local_time - (timezone(localize.time_zone, p.at - interval '24 hours') - timezone('UTC', p.at - interval '24 hours')))
+            as by_old,
+            timezone('UTC', localize.local_time - (timezone(localize.time_zone, p.at + interval '24 hours') - timezone('UTC', p.at + interval '24 hours')))
+            as by_new
+        from probe as p
+    ), checked as (
+        select m.by_old, m.by_new,
+            timezone(localize.time_zone, m.by_old) = localize.local_time as old_shows_it,
+            timezone(localize.time_zone, m.by_new) = localize.local_time as new_shows_it
+        from moment as m
     )
-    select
-        case
-            -- The hour that daylight saving leaves out does not exist.
-            when c.at at time zone localize.time_zone <> localize.local_time
-                then case localize.dst
-                    when 'earlier' then c.at - interval '1 hour'
-                    when 'later' then c.at
-                end
-            -- The hour that happens twice: PostgreSQL takes the second.
-            when (c.at - interval '1 hour') at time zone localize.time_zone = localize.local_time
-                then case localize.dst when 'earlier' then c.at - interval '1 hour' when 'later' then c.at end
-            when (c.at + interval '1 hour') at time zone localize.time_zone = localize.local_time
-                then case localize.dst when 'earlier' then c.at when 'later' then c.at + interval '1 hour' end
-            else c.at
-        end
-    from candidate as c;
+    select case
+        when c.by_old = c.by_new or (c.old_shows_it and not c.new_shows_it) then c.by_old
+        when c.new_shows_it and not c.old_shows_it then c.by_new
+        -- It happens twice, or never.
+        when localize.dst = 'earlier' then least(c.by_old, c.by_new)
+        when localize.dst = 'later' then greatest(c.by_old, c.by_new)
+    end
+    from checked as c;
 end;
 
 comment on function internal.localize(timestamp, text, text) is
@@ -112,18 +118,18 @@ language sql immutable parallel safe
 begin atomic
     with week as (
         select w.start, timezone(clock_changes.time_zone, w.start) - timezone('UTC', w.start) as shift
-        from generate_series(timestamptz '1999-12-01 00:00+00', clock_changes.until + interval '14 days', interval '7 days') as w (start)
+        from generate_series(timestamptz '1999-12-01 00:00+00', clock_changes.until + interval '336 hours', interval '168 hours') as w (start)
     ), changed as (
         select w.start, w.shift <> lead(w.shift) over (order by w.start) as is_changed from week as w
     ), day as (
         select d.start, timezone(clock_changes.time_zone, d.start) - timezone('UTC', d.start) as shift
         from changed as c
-        cross join lateral generate_series(c.start, c.start + interval '7 days', interval '1 day') as d (start)
+        cross join lateral generate_series(c.start, c.start + interval '168 hours', interval '24 hours') as d (start)
         where c.is_changed
     ), turned as (
         select d.start, d.shift <> lead(d.shift) over (order by d.start) as is_changed from day as d
     )
-    select coalesce(range_agg(tstzrange(t.start - interval '1 day', t.start + interval '2 days')), '{}'::tstzmultirange)
+    select coalesce(range_agg(tstzrange(t.start - interval '24 hours', t.start + interval '48 hours')), '{}'::tstzmultirange)
     from turned as t
     where t.is_changed;
 end;

@@ -142,14 +142,13 @@ begin
         -- Valid periods that nothing critical is wrong with, gathered in one pass; the confidence is the weight.
         create temp table if not exists fit_period (
             product_type text, item int, calculation_date timestamptz, warehouse_id int, has_ages boolean, loss float8, kg_days float8,
-            weight float8, sigma float8, term_count int, term_mass bytea, term_age_from bytea, term_age_to bytea
+            weight float8, sigma float8, term_mass float8[], term_age_from float8[], term_age_to float8[]
         ) on commit drop;
-        create index if not exists fit_period_order_idx on pg_temp.fit_period (product_type, item, calculation_date, warehouse_id);
         truncate pg_temp.fit_period;
         insert into pg_temp.fit_period
         select i.product_type, i.item, c.calculation_date, c.warehouse_id, not 'no_batch_ages' = any(c.flags),
-            (c.surplus_applied_kg - c.difference_kg)::float8, c.kg_days, c.inventory_confidence, c.count_sigma_kg, cardinality(c.term_mass),
-            array_send(c.term_mass), array_send(c.term_age_from), array_send(c.term_age_to)
+            (c.surplus_applied_kg - c.difference_kg)::float8, c.kg_days, c.inventory_confidence, c.count_sigma_kg,
+            c.term_mass, c.term_age_from, c.term_age_to
         from core.calculation_data as c
         inner join pg_temp.fit_item as i on i.nomenclature_id = c.nomenclature_id
         where c.is_valid_inventory_period and c.data_quality_flag <> 'filtered' and not c.flags && array['unit_jump', 'identity_residual']
@@ -159,8 +158,7 @@ begin
               when cardinality(c.term_mass) = cardinality(c.term_age_from) and cardinality(c.term_mass) = cardinality(c.term_age_to)
                   then array_position(c.term_mass || c.term_age_from || c.term_age_to, null) is null
               else false
-          end
-        order by i.product_type, i.item, c.calculation_date, c.warehouse_id;
+          end;
         analyze pg_temp.fit_period (product_type, item, has_ages);
 
         for type_row in
@@ -204,10 +202,10 @@ begin
                     string_agg(float8send(p.kg_days), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as kg_days,
                     string_agg(float8send(p.weight), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as weight,
                     string_agg(float8send(p.sigma), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as sigma,
-                    string_agg(int4send(p.term_count), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as counts,
-                    string_agg(p.term_mass, ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_mass,
-                    string_agg(p.term_age_from, ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_age_from,
-                    string_agg(p.term_age_to, ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_age_to
+                    string_agg(int4send(cardinality(p.term_mass)), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as counts,
+                    string_agg(array_send(p.term_mass), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_mass,
+                    string_agg(array_send(p.term_age_from), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_age_from,
+                    string_agg(array_send(p.term_age_to), ''::bytea order by p.item, p.calculation_date, p.warehouse_id) as term_age_to
                 from pg_temp.fit_period as p
                 where p.product_type = type_row.product_type and (p.has_ages or not type_row.has_ages)
                   and (not s.is_sample or p.item % type_row.step = 0)

@@ -37,14 +37,16 @@ def statements(server_url: str, template: str) -> Iterator[str]:
     """The twelve statements in one go, with the surplus two products really have, accounted for."""
     name = "wh_statements_" + datetime.now(UTC).strftime("%H%M%S%f")
     copy_database(server_url, template, name)
-    url = in_database(server_url, name)
-    bring_in(url, *sorted((EXAMPLES / "vedomost").glob("*.csv")))
-    with domain.connect(url) as db:
-        for item in WITH_SURPLUS:
-            domain.surplus(db, item, 0.05)
-        domain.account(db)
-    yield url
-    drop_database(server_url, name)
+    try:
+        url = in_database(server_url, name)
+        bring_in(url, *sorted((EXAMPLES / "vedomost").glob("*.csv")))
+        with domain.connect(url) as db:
+            for item in WITH_SURPLUS:
+                domain.surplus(db, item, 0.05)
+            domain.account(db)
+        yield url
+    finally:
+        drop_database(server_url, name)
 
 
 @pytest.fixture

@@ -24,17 +24,19 @@ def fitted(server_url: str, template: str) -> Iterator[str]:
     """Two products that lose 0.1 (1 - exp(-0.1 t)), ages up to 37 days, and what was fitted to them."""
     name = "wh_answers_" + datetime.now(UTC).strftime("%H%M%S%f")
     copy_database(server_url, template, name)
-    url = in_database(server_url, name)
-    with domain.connect(url) as db:
-        domain.move(
-            db,
-            *domain.weeks(ITEM, 6, ages=(0, 9, 20)),
-            *domain.weeks(OTHER, 6, ages=(2, 12, 30)),
-        )
-        domain.account(db)
-        domain.fit(db, family="exp")
-    yield url
-    drop_database(server_url, name)
+    try:
+        url = in_database(server_url, name)
+        with domain.connect(url) as db:
+            domain.move(
+                db,
+                *domain.weeks(ITEM, 6, ages=(0, 9, 20)),
+                *domain.weeks(OTHER, 6, ages=(2, 12, 30)),
+            )
+            domain.account(db)
+            domain.fit(db, family="exp")
+        yield url
+    finally:
+        drop_database(server_url, name)
 
 
 @pytest.fixture

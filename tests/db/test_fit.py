@@ -33,18 +33,20 @@ def statements(server_url: str, template: str) -> Iterator[str]:
     """The twelve statements, with the surplus two products really have, accounted for."""
     name = "wh_fit_" + datetime.now(UTC).strftime("%H%M%S%f")
     copy_database(server_url, template, name)
-    url = in_database(server_url, name)
-    for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
-        ingest.import_file(
-            url, str(path), ReadOptions(encoding="cp1251"), ingest.ImportOptions(time_zone=domain.ZONE)
-        )  # fmt: skip
-    with domain.connect(url) as db:
-        for item, true in TRUTH.items():
-            if true["surplus"]:
-                domain.surplus(db, item, true["surplus"])
-        domain.account(db)
-    yield url
-    drop_database(server_url, name)
+    try:
+        url = in_database(server_url, name)
+        for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
+            ingest.import_file(
+                url, str(path), ReadOptions(encoding="cp1251"), ingest.ImportOptions(time_zone=domain.ZONE)
+            )  # fmt: skip
+        with domain.connect(url) as db:
+            for item, true in TRUTH.items():
+                if true["surplus"]:
+                    domain.surplus(db, item, true["surplus"])
+            domain.account(db)
+        yield url
+    finally:
+        drop_database(server_url, name)
 
 
 @pytest.fixture
