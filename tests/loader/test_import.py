@@ -1,4 +1,4 @@
-"""Imports as a user runs them: what is staged and left behind, kills at the worst moments, progress."""
+"""Imports as a user runs them: what is left behind, kills at the worst moments, progress."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_progress_without_a_terminal_is_plain_lines_on_stderr(fresh_url: str, bi
     assert len(lines) >= 3
     assert all(
         re.fullmatch(
-            r"big\.csv  .{10}  +\d+%  [\d.]+ [kM] rows  .+/s  rejected 0  ETA \d+:\d\d", line
+            r"big\.csv  .{10} +\d+%  [\d.]+ [kM] rows  .+/s  rejected 0  ETA \d+:\d\d", line
         )
         for line in lines
     )
