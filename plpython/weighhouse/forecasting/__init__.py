@@ -1,0 +1,30 @@
+"""Forecasting of time series: one module a kind of model, behind the contract of `contract`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from weighhouse.errors import BadOptions
+from weighhouse.forecasting.contract import Kind
+
+__all__ = ["KINDS", "kind"]
+
+# Imported when first used: a session pays for the kinds it asks for.
+KINDS: dict[str, str] = {
+    "naive": "weighhouse.forecasting.naive",
+    "seasonal_naive": "weighhouse.forecasting.seasonal_naive",
+    "drift": "weighhouse.forecasting.drift",
+    "ets": "weighhouse.forecasting.ets",
+    "theta": "weighhouse.forecasting.theta",
+    "arima": "weighhouse.forecasting.arima",
+    "decomposition": "weighhouse.forecasting.decomposition",
+    "auto": "weighhouse.forecasting.auto",
+}
+
+
+def kind(name: str) -> Kind:
+    """Give the module of a kind; raise BadOptions for a name that is none."""
+    if name not in KINDS:
+        raise BadOptions(f"unknown kind of model {name}", hint=f"Known are {', '.join(KINDS)}.")
+    return cast(Kind, importlib.import_module(KINDS[name]))

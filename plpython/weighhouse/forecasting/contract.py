@@ -1,0 +1,159 @@
+"""What a kind of forecasting model is: the contract each kind plugs into, and the values it speaks.
+
+A kind is one module with the names of `Kind`. It fits batches of series (so that the arithmetic of
+many short series can be done at once), and what it fits is explicit parameters that JSON can hold;
+forecasting from them needs numpy alone. It reads no table, no clock and no global random generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weighhouse.errors import WeighhouseError
+
+__all__ = ["Fit", "Floats", "Forecast", "Kind", "Parameters", "Result", "Series", "no_check"]
+
+Floats = NDArray[np.float64]
+# Strings, finite numbers, booleans, None, and lists and dicts (with string keys) of them.
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series on a regular grid, its gaps filled (`weighhouse.forecasting.grid`).
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,)
+        At equal steps, oldest first, in the unit of the series; all finite.
+    seasons : tuple of int
+        Lengths of the seasons in steps, ascending, each at least 2; empty: no season. (12,) for
+        months, (24, 168) for hours.
+    """
+
+    values: Floats
+    seasons: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is expected, with prediction intervals; lower <= mean <= upper at every step.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (horizon,)
+    lower, upper : ndarray of float64, shape (levels, horizon)
+        One row for each level asked, in the order asked.
+    """
+
+    mean: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted series.
+
+    Attributes
+    ----------
+    parameters : dict
+        Everything `forecast` and `update` need, JSON only. Contains no more history than that.
+    label : str
+        What was chosen, for people: "ETS(A,Ad,N)", "ARIMA(1,1,1)(0,1,1)[12]".
+    note : str or None
+        What a user should know ("constant series"); None: nothing.
+    """
+
+    parameters: Parameters
+    label: str
+    note: str | None = None
+
+
+# A series that cannot be fitted does not stop the others: its error stands in its place.
+Result = Fit | WeighhouseError
+
+
+def no_check() -> None:
+    """Look for no interrupts: what is used outside the database."""
+
+
+class Kind(Protocol):
+    """The names a module of this package offers to be a kind of model."""
+
+    NAME: str
+    """As users write it: "ets"."""
+    FORMAT: int
+    """Version of the form of `parameters`; `forecast` reads every form up to this one."""
+    MINIMUM: int
+    """Fewest observations a series needs; below, the result is TooFewObservations."""
+    CAN_UPDATE: bool
+    """Whether `update` takes in new observations."""
+
+    def check_options(self, options: Mapping[str, Any], /) -> dict[str, Any]:
+        """Complete the options of the kind with their defaults; raise BadOptions for others."""
+
+    def fit(
+        self,
+        batch: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+        /,
+    ) -> list[Result]:
+        """Fit each series of a batch.
+
+        Parameters
+        ----------
+        batch : sequence of Series
+            Of any lengths and seasons; the result of a series depends on no other of the batch.
+        horizon : int
+            Steps ahead the fit is meant for (a forecast may ask for others).
+        options : mapping
+            Completed by `check_options`.
+        check : callable
+            Called at least every 100 ms: raises when the caller cancels.
+
+        Returns
+        -------
+        list of Fit or WeighhouseError
+            One for each series, in order.
+        """
+
+    def forecast(self, parameters: Parameters, horizon: int, levels: Sequence[float], /) -> Forecast:
+        """Forecast the steps after the last observation that was taken in.
+
+        Parameters
+        ----------
+        parameters : dict
+            Of a `Fit` of this kind, perhaps of an older FORMAT.
+        horizon : int
+            Steps ahead, at least 1.
+        levels : sequence of float
+            Coverage of the intervals, each within (0, 1).
+
+        Returns
+        -------
+        Forecast
+        """
+
+    def update(self, parameters: Parameters, values: Floats, /) -> Parameters:
+        """Take in the next observations with the fitted parameters held fixed.
+
+        Parameters
+        ----------
+        parameters : dict
+            Of a `Fit` of this kind.
+        values : ndarray of float64, shape (n,)
+            The observations that follow, at the same steps; all finite.
+
+        Returns
+        -------
+        dict
+            Parameters as if the states had been filtered through all observations.
+        """
