@@ -220,6 +220,8 @@ def pgloader_seconds(url: str, path: Path, folder: Path) -> float | None:
             ["pgloader", "--root-dir", str(folder), str(command)],
             check=True,
             stdout=subprocess.DEVNULL,
+            # It reads no password file; without any password it stops.
+            env={**os.environ, "PGPASSWORD": connection.info.password or "none"},
         )
         seconds = time.perf_counter() - started
         loaded = connection.execute("select count(*) from public.plain").fetchone()

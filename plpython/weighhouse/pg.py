@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from weighhouse.errors import BadOptions, WeighhouseError
 
-__all__ = ["check_interrupts", "floats", "integers", "reporting"]
+__all__ = ["check_interrupts", "floats", "integers", "peak_memory", "reporting"]
 
 
 @contextmanager
@@ -128,3 +128,15 @@ def check_interrupts(plpy: Any) -> Callable[[], None]:
             run_statement()
 
     return look
+
+
+def peak_memory() -> float | None:
+    """Largest memory of this process so far, MB; None where the system does not tell."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return None

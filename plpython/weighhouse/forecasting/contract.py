@@ -125,7 +125,9 @@ class Kind(Protocol):
             One for each series, in order.
         """
 
-    def forecast(self, parameters: Parameters, horizon: int, levels: Sequence[float], /) -> Forecast:
+    def forecast(
+        self, parameters: Parameters, horizon: int, levels: Sequence[float], /
+    ) -> Forecast:
         """Forecast the steps after the last observation that was taken in.
 
         Parameters
