@@ -9,48 +9,35 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast, get_args
 
-import psycopg
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from loader import __version__, catalog, database, doctor, ingest, report, schema, server
+from loader import __version__, catalog, doctor, ingest, report, schema, server
 from loader.errors import LoaderError, UsageError
+from loader.models import cache_app, models_app
 from loader.reading import LayoutName, ReadOptions
+from loader.terminal import (
+    ProgressLine,
+    connected,
+    note,
+    plain,
+    ready,
+    say,
+    settings,
+    spaced,
+    table,
+)
 
 OK, SOME_FAILED, BUG = 0, 1, 70
 
 
-@dataclass
-class Settings:
-    """Options that stand before the command."""
-
-    dsn: str | None = None
-    service: str | None = None
-    json: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    progress: bool = True
-    color: bool = True
-    yes: bool = False
-
-    def resolved(self) -> str:
-        """Give the DSN to connect to."""
-        return database.resolve_dsn(self.dsn, self.service)
-
-
-settings = Settings()
 app = typer.Typer(
     name="loader",
     help="Brings files into Weighhouse, migrates its database, and looks after it.",
@@ -69,6 +56,8 @@ for sub, name in (
     (db_app, "db"),
     (imports_app, "imports"),
     (rejects_app, "rejects"),
+    (models_app, "models"),
+    (cache_app, "cache"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=None)
 
@@ -112,113 +101,6 @@ def options(
     settings.progress = not (no_progress or quiet or as_json)
     settings.color = color == "auto" and "NO_COLOR" not in os.environ
     settings.yes = yes
-
-
-# ---------------------------------------------------------------------------------------- printing
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
-
-
-def say(data: dict[str, Any] | list[Any], text: str | Callable[[], str]) -> None:
-    """Print a result: the object with --json, else the text."""
-    if settings.json:
-        typer.echo(json.dumps(data, default=_plain, ensure_ascii=False))
-    else:
-        typer.echo(text if isinstance(text, str) else text())
-
-
-def note(text: str) -> None:
-    """Print what is no result, to stderr."""
-    if not settings.quiet:
-        typer.echo(text, err=True)
-
-
-def table(columns: list[str], rows: list[Any], *, title: str | None = None) -> str:
-    """Lay rows out for a terminal."""
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(columns):
-        numeric = any(isinstance(row[place], (int, float, Decimal)) for row in rows)
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*("" if cell is None else _cell(cell) for cell in row))
-    console = Console(
-        width=None if sys.stdout.isatty() else 200, no_color=not settings.color, highlight=False
-    )
-    with console.capture() as captured:
-        console.print(shown)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return str(value)
-
-
-class ProgressLine:
-    """One line on stderr that is rewritten; without a terminal one line per ten seconds."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.shown = self.started
-        self.live = sys.stderr.isatty()
-        self.every = 0.2 if self.live else float(os.environ.get("WEIGHHOUSE_PROGRESS_SECONDS", 10))
-
-    def __call__(self, name: str, done: int, size: int, rows: int, rejected: int) -> None:
-        """Show how far a file is, with rate and time left."""
-        now = time.monotonic()
-        if now - self.shown < self.every:
-            return
-        self.shown = now
-        elapsed = max(now - self.started, 1e-6)
-        share = min(done / size, 1.0) if size else 1.0
-        left = elapsed / share - elapsed if share > 0 else 0.0
-        filled = int(share * 10)
-        bar = "█" * filled + " " * (10 - filled)
-        line = (
-            f"{name}  {bar} {share:4.0%}  {_count(rows)} rows  {_count(rows / elapsed)}/s"
-            f"  rejected {rejected}  ETA {int(left // 60)}:{int(left % 60):02d}"
-        )
-        sys.stderr.write(f"\r{line}\033[K" if self.live else f"{line}\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self.live:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-
-
-def _count(number: float) -> str:
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.1f} {unit}"
-    return f"{number:.0f}"
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
-
-
-@contextmanager
-def connected() -> Iterator[psycopg.Connection[Any]]:
-    """Connect to the chosen server for reading; server errors become readable."""
-    with database.explaining(), database.connect(settings.resolved()) as connection:
-        yield connection
-
-
-@contextmanager
-def ready() -> Iterator[psycopg.Connection[Any]]:
-    """Connect to a database that is at this loader's revision."""
-    with connected() as connection:
-        schema.require_current(connection)
-        yield connection
 
 
 # ------------------------------------------------------------------------------------------ server
@@ -569,7 +451,7 @@ def _import_all(
         typer.echo(
             json.dumps(
                 objects[0] if len(files) == 1 and objects else objects,
-                default=_plain,
+                default=plain,
                 ensure_ascii=False,
             )
         )
@@ -588,8 +470,8 @@ def _import_line(result: ingest.ImportResult) -> str:
     else:
         head += f"  {result.status}"
     text = (
-        f"{head}  read {_spaced(result.read)} = loaded {_spaced(result.loaded)}"
-        f" + duplicate {_spaced(result.duplicate)} + rejected {_spaced(result.rejected)}"
+        f"{head}  read {spaced(result.read)} = loaded {spaced(result.loaded)}"
+        f" + duplicate {spaced(result.duplicate)} + rejected {spaced(result.rejected)}"
         f"  {result.seconds:.1f} s"
     )
     if result.rejected and result.status == "loaded":

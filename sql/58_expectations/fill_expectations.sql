@@ -12,8 +12,9 @@ begin
     with curve as materialized (
         select distinct on (f.nomenclature_id) f.nomenclature_id, f.family, f.coefficient_a as a, f.coefficient_b as b, f.coefficient_c as c
         from core.coefficients as f
-        where f.outcome <> 'failed'
-        order by f.nomenclature_id, f.model_id desc
+        inner join core.model_versions as m on m.id = f.model_id and m.model = 'shrinkage'
+        where f.outcome <> 'failed' and m.deployed_at is not null
+        order by f.nomenclature_id, m.status = 'deployed' desc, f.model_id desc
     )
     -- In place, with subscripts: a join of the table with itself, and unnest of four arrays a row, take three times as long.
     update core.calculation_data as c

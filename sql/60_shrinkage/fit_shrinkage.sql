@@ -77,7 +77,8 @@ declare
     held_out jsonb;
     hash text;
     unknown text;
-    known_model core.models;
+    run_id bigint;
+    known_model core.model_versions;
     new_model_id int;
 begin
     perform internal.check_fit_options(options);
@@ -118,15 +119,16 @@ begin
         select bit_xor(hash_record_extended(row(m.id, m.rule_order, m.product_type, m.factor_b), 0)) as row_hash from core.product_type_mapping as m
     ) as f;
 
-    select m.* into known_model from core.models as m where m.name = 'shrinkage' order by m.version desc limit 1;
+    run_id := internal.open_run('shrinkage', 'fit', options);
+    select m.* into known_model from core.model_versions as m where m.model = 'shrinkage' order by m.version desc limit 1;
     if known_model.data_hash = hash then
         version := known_model.version;
         status := 'cached';
+        new_model_id := known_model.id;
+        perform internal.deploy(new_model_id, 'deployed', 'the same data and options') where known_model.status <> 'deployed';
     else
-        insert into core.models (name, model_type, description, version, data_hash)
-        values ('shrinkage', 'shrinkage_curve', 'Loss by drying as a function of age, one curve a product.',
-            coalesce(known_model.version, 0) + 1, hash)
-        returning models.id, models.version into new_model_id, version;
+        new_model_id := internal.add_version('shrinkage', complete, hash);
+        select m.version into version from core.model_versions as m where m.id = new_model_id;
         status := 'fitted';
 
         create temp table if not exists fit_item (
@@ -244,7 +246,16 @@ begin
 
             fits := fits || jsonb_build_object(type_row.product_type, (fit - 'items') || jsonb_build_object('holdout', held_out));
         end loop;
-        update core.models as m set parameters = jsonb_build_object('options', complete, 'types', fits) where m.id = new_model_id;
+        update core.model_versions as m
+        set parameters = jsonb_build_object('options', complete, 'types', fits), series_count = p.item_count, window_start = p.first,
+            window_end = p.last
+        from (
+            select (select count(*) from core.coefficients as k where k.model_id = new_model_id and k.outcome <> 'failed') as item_count,
+                min(f.calculation_date) as first, max(f.calculation_date) as last
+            from pg_temp.fit_period as f
+        ) as p
+        where m.id = new_model_id;
+        perform internal.deploy(new_model_id, 'deployed', 'a fit of shrinkage is in force at once');
         perform internal.fill_expectations();
         insert into core.data_lineage (process_name, input_records, output_records, status, execution_time_ms)
         select 'calculation', (select count(*) from core.calculation_data), count(*), 'success',
@@ -256,8 +267,10 @@ begin
         count(*) filter (where c.outcome = 'type_curve'), count(*) filter (where c.outcome = 'failed')
     into item_count, fitted_count, pooled_count, type_curve_count, failed_count
     from core.coefficients as c
-    inner join core.models as m on m.id = c.model_id
-    where m.name = 'shrinkage' and m.version = fit_shrinkage.version;
+    where c.model_id = new_model_id;
+    perform internal.close_run(run_id, 'succeeded', new_model_id, item_count::int,
+        (select count(*) from core.calculation_data as c where c.is_valid_inventory_period),
+        peak_memory_mb => case when status = 'fitted' then internal.peak_memory() end);
     duration_seconds := extract(epoch from clock_timestamp() - started);
     return next;
 end

@@ -22,9 +22,9 @@ begin atomic
     left join lateral (
         select f.*, m.version, m.created_date
         from core.coefficients as f
-        inner join core.models as m on m.id = f.model_id
-        where f.nomenclature_id = n.id and m.name = 'shrinkage' and m.created_date <= coefficient.at
-        order by m.version desc
+        inner join core.model_versions as m on m.id = f.model_id
+        where f.nomenclature_id = n.id and m.model = 'shrinkage' and m.deployed_at <= coefficient.at
+        order by m.status = 'deployed' desc, m.deployed_at desc, m.version desc
         limit 1
     ) as k on true;
 end;

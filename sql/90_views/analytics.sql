@@ -1,13 +1,13 @@
 create or replace view bi.analytics as
-with newest as (
-    select m.id, m.created_date from core.models as m where m.name = 'shrinkage' order by m.version desc limit 1
+with deployed as (
+    select m.id, m.created_date from core.model_versions as m where m.model = 'shrinkage' and m.status = 'deployed'
 ), period as (
-    select c.nomenclature_id, newest.id as model_id, newest.created_date, c.inventory_shrinkage_total::float8 as actual_kg,
+    select c.nomenclature_id, deployed.id as model_id, deployed.created_date, c.inventory_shrinkage_total::float8 as actual_kg,
         bi.expected_loss(k.family, k.coefficient_a, k.coefficient_b, k.coefficient_c, c.term_mass, c.term_age_from, c.term_age_to) as expected_kg,
         -- A count at midnight closes the day, and the month, before.
         date_trunc('month', (c.calculation_date - interval '1 second') at time zone w.time_zone)::date as month
-    from newest
-    inner join core.coefficients as k on k.model_id = newest.id and k.outcome <> 'failed'
+    from deployed
+    inner join core.coefficients as k on k.model_id = deployed.id and k.outcome <> 'failed'
     inner join core.calculation_data as c on c.nomenclature_id = k.nomenclature_id
     inner join core.warehouses as w on w.id = c.warehouse_id
     where c.mode <> 'open' and c.inventory_shrinkage_total is not null
@@ -20,11 +20,11 @@ from period as p
 group by p.nomenclature_id, p.model_id, p.month;
 
 comment on view bi.analytics is
-'How close the newest curve of each product comes to its counts, by calendar month: one row a product, model and month.
+'How close the deployed curve of each product comes to its counts, by calendar month: one row a product, model and month.
 
 In-sample: the curve was fitted on these very counts, so this says how well it describes them, not how well it forecasts.';
 comment on column bi.analytics.nomenclature_id is 'Key of the product (bi.dim_item).';
-comment on column bi.analytics.model_id is 'Key of the model version (core.models).';
+comment on column bi.analytics.model_id is 'Key of the model version (bi.models).';
 comment on column bi.analytics.avg_accuracy is
 'Mean of 100 (1 - |expected - actual| / actual) over the counts that found a shortage, percent, each at least 0; NULL when none did. In-sample.';
 comment on column bi.analytics.total_calculations is 'Closed inventory periods of the month.';

@@ -7,12 +7,10 @@ select n.id as item_id, n.name as item, n.product_type, k.family, k.coefficient_
     100 * bi.curve_loss(k.family, k.coefficient_a, k.coefficient_b, k.coefficient_c, 30) as loss_percent_30_days,
     k.reason, m.version, m.created_date as time
 from core.coefficients as k
-inner join (
-    select m.id, m.version, m.created_date from core.models as m where m.name = 'shrinkage' order by m.version desc limit 1
-) as m on m.id = k.model_id
+inner join core.model_versions as m on m.id = k.model_id and m.model = 'shrinkage' and m.status = 'deployed'
 inner join core.nomenclature as n on n.id = k.nomenclature_id;
 
-comment on view bi.coefficient is 'Which coefficient describes each product: the newest fitted curve, with its standard errors and what it means in percent.';
+comment on view bi.coefficient is 'Which coefficient describes each product: the deployed curve, with its standard errors and what it means in percent.';
 comment on column bi.coefficient.item_id is 'Key of the product (bi.dim_item).';
 comment on column bi.coefficient.item is 'Name of the product.';
 comment on column bi.coefficient.product_type is 'Product type; b and the family are shared within it.';

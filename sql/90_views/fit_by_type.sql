@@ -4,9 +4,9 @@ select m.created_date as time, m.version, t.key as product_type, t.value ->> 'fa
     t.value ->> 'reason' as reason, 1000 * (t.value ->> 'rate')::float8 as grams_per_kg_day,
     (t.value ->> 'level_spread')::float8 as level_spread, (t.value ->> 'n_periods')::int as period_count,
     (t.value ->> 'age_min')::float8 as age_min_days, (t.value ->> 'age_max')::float8 as age_max_days
-from core.models as m
+from core.model_versions as m
 cross join lateral jsonb_each(m.parameters -> 'types') as t
-where m.name = 'shrinkage' and m.version = (select max(x.version) from core.models as x where x.name = 'shrinkage');
+where m.model = 'shrinkage' and m.status = 'deployed';
 
 comment on view bi.fit_by_type is 'What the newest fit found for each product type: family, shared coefficients, whether the data tell them.';
 comment on column bi.fit_by_type.time is 'When it was fitted.';

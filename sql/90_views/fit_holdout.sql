@@ -3,14 +3,14 @@ select t.key as product_type, (h.value ->> 'n')::int as n, (h.value ->> 'wape'):
     (h.value ->> 'wape_type_rate')::float8 as wape_type_rate, (h.value ->> 'wape_last_percent')::float8 as wape_last_percent,
     (h.value ->> 'mae')::float8 as mae, (h.value ->> 'mbe')::float8 as mbe, (h.value ->> 'coverage80')::float8 as coverage_80,
     (h.value ->> 'is_better')::boolean as is_better, m.version, m.created_date as time
-from core.models as m
+from core.model_versions as m
 cross join lateral jsonb_each(m.parameters -> 'types') as t
 cross join lateral (select t.value -> 'holdout' as value) as h
-where m.name = 'shrinkage' and m.version = (select max(x.version) from core.models as x where x.name = 'shrinkage')
+where m.model = 'shrinkage' and m.status = 'deployed'
   and jsonb_typeof(h.value) = 'object' and (h.value ->> 'n')::int > 0;
 
 comment on view bi.fit_holdout is
-'How well the newest fit predicts counts it had not seen, by product type: the only accuracy to quote.
+'How well the deployed fit predicts counts it had not seen, by product type: the only accuracy to quote.
 
 The last three periods of each product in turn, predicted from those before (a sample of products where there are many), beside
 two simple rules. No row where nothing could be held out, or where b or c was given.';

@@ -2,9 +2,7 @@ create or replace view bi.shrinkage_unexplained as
 with curve as (
     select k.nomenclature_id, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c, m.version
     from core.coefficients as k
-    inner join (
-        select m.id, m.version from core.models as m where m.name = 'shrinkage' order by m.version desc limit 1
-    ) as m on m.id = k.model_id
+    inner join core.model_versions as m on m.id = k.model_id and m.model = 'shrinkage' and m.status = 'deployed'
     where k.outcome <> 'failed'
 ), setting as (
     select max((s.value #>> '{}')::float8) filter (where s.name = 'fit.cv') as cv from core.settings as s

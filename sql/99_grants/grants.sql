@@ -22,6 +22,14 @@ grant usage on schema api, core, internal to weighhouse_analyst, weighhouse_fitt
 grant select on all tables in schema core to weighhouse_analyst, weighhouse_fitter;
 grant execute on function api.coefficient(text, timestamptz), api.shrinkage(text, float8, float8, float8), api.check_facts()
 to weighhouse_analyst, weighhouse_fitter;
+-- A forecast that is not stored is computed from parameters, by the Python of the database.
+grant execute on function api.forecast(text, text, int, float8, int, timestamptz), internal.find_model(text), internal.find_version(text, int),
+internal.step_time(jsonb, bigint), internal.step_number(jsonb, timestamptz), internal.forecast_models(uuid [], int, float8 []),
+internal.missing_in_memory(uuid []), internal.forecast_stored(uuid [], int, float8 [], uuid [], text [], int [], text [], text [], bytea []),
+internal.load_code(text)
+to weighhouse_analyst, weighhouse_fitter;
+grant usage on schema cache to weighhouse_analyst, weighhouse_fitter;
+grant select on all tables in schema cache to weighhouse_analyst, weighhouse_fitter;
 grant execute on function internal.find_item(text), internal.name_key(text), internal.normalize_name(text), internal.setting(text),
 internal.batch_loss(text, float8, float8, float8, float8, float8), internal.check_shrinkage_question(float8, float8, float8)
 to weighhouse_analyst, weighhouse_fitter;
@@ -30,6 +38,7 @@ to weighhouse_analyst, weighhouse_fitter;
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
 grant select, insert, update, delete on all tables in schema core to weighhouse_fitter;
+grant insert, update, delete on all tables in schema cache to weighhouse_fitter;
 revoke insert, update, delete on core.python_module, core.release, core.revision from weighhouse_fitter;
 grant usage on all sequences in schema core to weighhouse_fitter;
 grant execute on all routines in schema api, internal to weighhouse_fitter;

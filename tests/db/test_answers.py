@@ -150,7 +150,14 @@ def test_impossible_numbers_are_refused_at_once(shop: Connection, question: dict
 
 @pytest.mark.parametrize("ask", ["api.coefficient(%s)", "api.shrinkage(%s, 10)"])
 def test_an_unknown_product_is_refused_with_close_names(shop: Connection, ask: str) -> None:
-    for name in ("ПЛОТВА ВЯЛЕННАЯ", "ПЛОТВА", "", None, "999999", "'; drop table core.models; --"):
+    for name in (
+        "ПЛОТВА ВЯЛЕННАЯ",
+        "ПЛОТВА",
+        "",
+        None,
+        "999999",
+        "'; drop table core.model_versions; --",
+    ):
         with shop.transaction(force_rollback=True), pytest.raises(psycopg.Error) as refused:
             shop.execute(f"select * from {ask}", (name,))
         assert refused.value.sqlstate == "22023", name

@@ -435,7 +435,7 @@ def test_where_a_type_has_ages_periods_without_take_no_part(db: Connection) -> N
     rows = domain.rows(
         db, "select n.name, k.adjusted_for_pre_shrinkage as adjusted, k.period_count as n"
         " from core.coefficients as k inner join core.nomenclature as n on n.id = k.nomenclature_id"
-        " where k.model_id = (select max(id) from core.models) and n.product_type = 'cold_smoked' order by n.name",
+        " where k.model_id = (select max(id) from core.model_versions) and n.product_type = 'cold_smoked' order by n.name",
     )  # fmt: skip
     assert rows == [{"name": name, "adjusted": False, "n": 1} for name in ("ЛЕЩ Х/К", "ЩУКА Х/К")]
 
@@ -568,6 +568,6 @@ def test_a_cancelled_fit_stops_at_once_and_leaves_what_was_served(fresh_url: str
             thread.join()
             assert ended["state"] == "57014", delay
             assert ended["at"] - asked < 2, delay
-            assert domain.value(db, "select count(*) from core.models") == 1
+            assert domain.value(db, "select count(*) from core.model_versions") == 1
             assert domain.rows(db, "select * from api.coefficient('ПЛОТВА ВЯЛЕНАЯ')") == served
             db.rollback()

@@ -30,7 +30,7 @@ STRUCTURE = {
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid and c.relkind in ('r', 'v')
         left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-        where c.relnamespace::regnamespace::text = any(%s) and a.attnum > 0""",
+        where c.relnamespace::regnamespace::text = any(%s) and a.attnum > 0 and not a.attisdropped""",
     "indexes": """
         select i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid)
         from pg_index as i inner join pg_class as c on c.oid = i.indrelid
@@ -201,12 +201,18 @@ def test_down_step_by_step_and_up_again_with_data_in_it(
         for part in ("columns", "indexes", "constraints", "hypertables"):
             assert found[part] == expected[revision][part], (revision, part)
         left = contents(fresh_url)
+        # A table that had another name and fewer columns then keeps its rows.
+        for old, new in (("core.models", "core.model_versions"),):
+            if old in left:
+                assert left.pop(old).split()[0] == full[new].split()[0]
         assert left == {name: full[name] for name in left}, revision
     kept = contents(fresh_url)
     assert not kept["core.source_data"].startswith("0 ")
     for revision in schema.revisions()[1:]:
         schema.upgrade(fresh_url, revision)
-        assert kept.items() <= contents(fresh_url).items()
+        assert (kept.items() - {("core.models", kept.get("core.models"))}) <= contents(
+            fresh_url
+        ).items()
     assert structure(fresh_url) == at_head == expected[schema.head_revision()]
     # What came back empty can be filled again.
     assert one(fresh_url, "select count(*) from bi.coefficient") == 0

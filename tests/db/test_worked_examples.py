@@ -200,11 +200,13 @@ def test_e11_pre_shrinkage(db: Connection) -> None:
     domain.open_stock(db, ITEM, inputs["mass_at_period_start_kg"], "2025-07-14", batch="2025-07-01")
     domain.count(db, ITEM, -0.1, "2025-07-20")
     domain.account(db)
-    db.execute("insert into core.models (name, model_type, version) values ('shrinkage', 'x', 1)")
+    db.execute(
+        "insert into core.model_versions (model, model_type, version, status, deployed_at) values ('shrinkage', 'x', 1, 'deployed', now())"
+    )
     db.execute(
         "insert into core.coefficients (model_id, nomenclature_id, coefficient_a, coefficient_b,"
         " coefficient_c, family, outcome) select m.id, n.id, %s, %s, %s, 'exp_linear', 'fitted'"
-        " from core.models as m cross join core.nomenclature as n",
+        " from core.model_versions as m cross join core.nomenclature as n",
         curve,
     )
     assert domain.value(db, "select internal.fill_expectations()") == 2

@@ -1,0 +1,408 @@
+create function internal.default_horizon(grid jsonb)
+returns int
+language sql immutable parallel safe
+return case
+    when internal.step_seconds(default_horizon.grid) < 86400 then 48
+    when internal.step_seconds(default_horizon.grid) < 6 * 86400 then 28
+    when internal.step_seconds(default_horizon.grid) < 27 * 86400 then 13
+    when internal.step_seconds(default_horizon.grid) < 80 * 86400 then 18
+    when internal.step_seconds(default_horizon.grid) < 300 * 86400 then 8
+    else 6
+end;
+
+comment on function internal.default_horizon(jsonb) is
+'Gives the steps forecast when a model does not say: 48 hours, 28 days, 13 weeks, 18 months, 8 quarters, 6 years.';
+
+create function internal.fit_options(definition core.model_definition)
+returns jsonb
+language sql stable
+return jsonb_build_object(
+    'seasons', definition.options -> 'seasons', 'max_gap', definition.options -> 'max_gap',
+    'missing', coalesce(definition.options ->> 'missing', 'gap'), 'aggregate', definition.options -> 'aggregate',
+    'horizon', coalesce((definition.options ->> 'horizon')::int, internal.default_horizon(definition.grid)),
+    'kind_options', definition.options -> 'kind_options'
+);
+
+comment on function internal.fit_options(core.model_definition) is
+'Gives all options that decide a fit, defaults filled in; what is NULL follows from the data.';
+
+create function internal.store_fits(run_id bigint, definition core.model_definition, options_hash text, results jsonb, outcome text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set jit = off
+set client_min_messages = warning
+as $$
+begin
+    -- results: objects as of internal.fit_series with ordinal and data_hash beside.
+    create temp table if not exists fit_result (
+        ordinal int, data_hash text, kind text, version int, updatable boolean, parameters jsonb, label text, note text,
+        fell_back_from text, reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb,
+        id uuid, fitted_length int
+    ) on commit drop;
+    truncate pg_temp.fit_result;
+    insert into pg_temp.fit_result
+    select r.ordinal, r.data_hash, r.kind, r.format, r.updatable, r.parameters, r.label, r.note, r.fell_back_from, r.reason, r.sqlstate, r.hint,
+        r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), r.fitted_length
+    from jsonb_to_recordset(results) as r (
+        ordinal int, data_hash text, kind text, format int, updatable boolean, parameters jsonb, label text, note text, fell_back_from text,
+        reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb, fitted_length int
+    );
+    -- A fit of the same content that no longer counts (its time is over, or somebody said so) makes room; versions keep it.
+    update cache.ml_models as c set invalidated_at = now()
+    from pg_temp.fit_result as r
+    where c.kind = definition.kind and c.options_hash = store_fits.options_hash and c.data_hash = r.data_hash and c.invalidated_at is null;
+    -- Two series of the same content share one row.
+    update pg_temp.fit_result as r set id = f.id
+    from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.ordinal) as f
+    where f.data_hash = r.data_hash and f.id <> r.id;
+    insert into cache.ml_models (id, model_name, kind, fitted_kind, options_hash, data_hash, parameters, signature, label, note, data_length, fitted_length,
+        observation_count, gap_count, last_data_date, version, supports_incremental, fall_back_reason)
+    select distinct on (r.id) r.id, definition.name, definition.kind, r.kind, store_fits.options_hash, r.data_hash, r.parameters,
+        internal.sign_model(r.kind, r.version, r.data_hash, r.parameters::text), r.label, r.note, r.length, coalesce(r.fitted_length, r.length),
+        i.observation_count, r.gaps, internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason
+    from pg_temp.fit_result as r
+    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
+    where r.parameters is not null
+    order by r.id, r.ordinal;
+    insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, sqlstate, hint, note, ml_model_id, data_hash, observation_count,
+        gap_count, first_time, last_time)
+    select store_fits.run_id, s.id,
+        case when r.parameters is null then 'failed' when r.fell_back_from is not null then 'fell_back' else store_fits.outcome end,
+        r.kind, r.label, r.reason, r.sqlstate, r.hint, r.note, case when r.parameters is not null then r.id end, r.data_hash,
+        coalesce(r.length, 0), coalesce(r.gaps, 0), internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step)
+    from pg_temp.fit_result as r
+    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
+    inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key;
+    insert into pg_temp.fit_forecast (series_id, step, target_time, forecast, lower_80, upper_80, lower_95, upper_95)
+    select s.id, f.step, internal.step_time(definition.grid, r.last_step + f.step), f.forecast, f.lower_80, f.upper_80, f.lower_95, f.upper_95
+    from pg_temp.fit_result as r
+    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
+    inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
+    cross join lateral rows from (
+        jsonb_array_elements_text(r.forecast -> 0), jsonb_array_elements_text(r.forecast -> 1), jsonb_array_elements_text(r.forecast -> 2),
+        jsonb_array_elements_text(r.forecast -> 3), jsonb_array_elements_text(r.forecast -> 4)
+    ) with ordinality as t (mean, l80, u80, l95, u95, step)
+    cross join lateral (
+        select t.step, t.mean::float8 as forecast, t.l80::float8 as lower_80, t.u80::float8 as upper_80, t.l95::float8 as lower_95, t.u95::float8 as upper_95
+    ) as f
+    where r.parameters is not null;
+end
+$$;
+
+comment on function internal.store_fits(bigint, core.model_definition, text, jsonb, text) is
+'Stores what a batch of fits gave: parameters by content, an outcome for each series, forecasts in pg_temp.fit_forecast.';
+
+create function internal.forecast_models(ids uuid [], horizon int, levels float8 [])
+returns table (place int, step int, mean float8, lower float8 [], upper float8 [])
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set jit = off
+set client_min_messages = warning
+as $$
+declare
+    fetched record;
+begin
+    select array_agg(c.id) as id, array_agg(c.fitted_kind) as kind, array_agg(c.version) as version, array_agg(c.data_hash) as data_hash,
+        array_agg(c.parameters::text) as parameters, array_agg(c.signature) as signature
+    into fetched
+    from cache.ml_models as c
+    where c.id = any(internal.missing_in_memory(ids));
+    return query
+    select f.place, f.step, f.mean, f.lower, f.upper
+    from internal.forecast_stored(ids, horizon, levels, fetched.id, fetched.kind, fetched.version, fetched.data_hash, fetched.parameters, fetched.signature) as f;
+end
+$$;
+
+comment on function internal.forecast_models(uuid [], int, float8 []) is
+'Forecasts stored models from the memory of the session, and from the table what is not in it. Raises as internal.forecast_stored.';
+
+create function internal.fit_relation(definition core.model_definition, run_id bigint, refit boolean)
+returns table (version_id int, is_new boolean, row_count bigint, series_count int)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set jit = off
+set client_min_messages = warning
+set plan_cache_mode = force_custom_plan
+as $$
+<<fit>>
+declare
+    complete jsonb;
+    horizon int;
+    options_hash text;
+    version_hash text;
+    task text;
+    batch record;
+    results jsonb;
+    done_count int := 0;
+begin
+    if definition.grid is null then
+        definition.grid := internal.find_grid(definition);
+        update core.model_definition as d set grid = definition.grid where d.name = definition.name;
+    end if;
+    row_count := internal.hash_series(definition);
+    select count(*) into series_count from pg_temp.series_input;
+    if series_count = 0 then
+        raise exception 'model % has nothing to learn from: its source has no two rows of a series with a time and a value', definition.name
+            using errcode = 'ML101', hint = 'Load data first.';
+    end if;
+    complete := internal.fit_options(definition);
+    horizon := (complete ->> 'horizon')::int;
+    options_hash := encode(sha256(convert_to(complete::text, 'UTF8')), 'hex');
+    insert into core.model_series (model, series_key, label)
+    select definition.name, i.series_key, i.label
+    from pg_temp.series_input as i
+    where not exists (select from core.model_series as s where s.model = definition.name and s.series_key = i.series_key);
+    create temp table if not exists fit_forecast (
+        series_id int, step int, target_time timestamptz, forecast float8, lower_80 float8, upper_80 float8, lower_95 float8, upper_95 float8
+    ) on commit drop;
+    truncate pg_temp.fit_forecast;
+    create temp table if not exists fit_todo (ordinal int, known_id uuid) on commit drop;
+    truncate pg_temp.fit_todo;
+    perform internal.show_progress('fit', definition.name, 0, series_count);
+
+    -- The same content was fitted before: nothing is computed.
+    if not refit then
+        insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, note, ml_model_id, data_hash, observation_count,
+            gap_count, first_time, last_time)
+        select fit_relation.run_id, s.id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, c.note, c.id, c.data_hash,
+            c.data_length, c.gap_count, internal.step_time(definition.grid, internal.step_number(definition.grid, c.last_data_date) - c.data_length + 1), c.last_data_date
+        from pg_temp.series_input as i
+        inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
+        inner join cache.ml_models as c on c.kind = definition.kind and c.options_hash = fit.options_hash and c.data_hash = i.data_hash
+            and c.invalidated_at is null and c.trained_at > now() - definition.time_to_live;
+        get diagnostics done_count = row_count;
+        update cache.ml_models as c set last_used_at = now()
+        from core.run_outcome as o
+        where o.run_id = fit_relation.run_id and c.id = o.ml_model_id and c.last_used_at < now() - interval '1 hour';
+    end if;
+
+    if done_count < series_count then
+        -- What grew by no more than a tenth since its last full fit takes in what is new, if what was there is unchanged.
+        insert into pg_temp.fit_todo (ordinal, known_id)
+        select i.ordinal, p.id
+        from pg_temp.series_input as i
+        inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
+        left join lateral (
+            select c.*
+            from core.run_outcome as o
+            inner join cache.ml_models as c on c.id = o.ml_model_id
+            where o.series_id = s.id and not fit_relation.refit and c.kind = definition.kind and c.options_hash = fit.options_hash
+              and c.supports_incremental and c.fitted_kind = c.kind and c.invalidated_at is null
+              and c.trained_at > now() - definition.time_to_live
+            order by o.run_id desc
+            limit 1
+        ) as p on i.observation_count > p.observation_count
+            and i.observation_count - p.observation_count + p.data_length <= 1.1 * p.fitted_length
+        where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = s.id);
+        delete from pg_temp.series_input as i
+        where not exists (select from pg_temp.fit_todo as t where t.ordinal = i.ordinal);
+        update pg_temp.series_input as i set prefix_step = internal.step_number(definition.grid, c.last_data_date)
+        from pg_temp.fit_todo as t
+        inner join cache.ml_models as c on c.id = t.known_id
+        where t.ordinal = i.ordinal;
+        perform internal.load_series(definition);
+        update pg_temp.fit_todo as t set known_id = null
+        from pg_temp.series_input as i, cache.ml_models as c
+        where i.ordinal = t.ordinal and c.id = t.known_id and not (
+            i.prefix_hash = c.data_hash and internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature)
+        );
+
+        foreach task in array array['updated', 'fitted'] loop
+            -- In batches: kernels work on many series at once, and progress shows between them.
+            for batch in
+                select b.number, array_agg(b.ordinal order by b.ordinal) as ordinals,
+                    string_agg(b.steps, ''::bytea order by b.ordinal) as steps, string_agg(b."values", ''::bytea order by b.ordinal) as "values",
+                    string_agg(int4send(b.observation_count), ''::bytea order by b.ordinal) as counts,
+                    jsonb_agg(jsonb_build_object('kind', c.kind, 'parameters', c.parameters, 'length', c.data_length,
+                        'observations', c.observation_count) order by b.ordinal) as known
+                from (
+                    select i.*, t.known_id, floor((sum(i.observation_count) over (order by i.ordinal) - 1) / 20000) as number
+                    from pg_temp.fit_todo as t
+                    inner join pg_temp.series_input as i on i.ordinal = t.ordinal
+                    where (t.known_id is not null) = (task = 'updated')
+                ) as b
+                left join cache.ml_models as c on c.id = b.known_id
+                group by b.number
+                order by b.number
+            loop
+                results := case
+                    when task = 'updated' then internal.update_series(complete, internal.step_seconds(definition.grid), horizon, batch.steps,
+                        batch."values", batch.counts, batch.known)
+                    else internal.fit_series(definition.kind, complete -> 'kind_options', complete, internal.step_seconds(definition.grid), horizon,
+                        batch.steps, batch."values", batch.counts)
+                end::jsonb;
+                -- What could not be updated is fitted in the second round.
+                update pg_temp.fit_todo as t set known_id = null
+                from jsonb_array_elements(results) with ordinality as e (value, place)
+                where e.value = 'null' and t.ordinal = batch.ordinals[e.place];
+                select jsonb_agg(e.value || jsonb_strip_nulls(jsonb_build_object('ordinal', i.ordinal, 'data_hash', i.data_hash, 'label', c.label,
+                    'fitted_length', c.fitted_length)))
+                into results
+                from jsonb_array_elements(results) with ordinality as e (value, place)
+                inner join pg_temp.series_input as i on i.ordinal = batch.ordinals[e.place]
+                left join pg_temp.fit_todo as t on t.ordinal = i.ordinal
+                left join cache.ml_models as c on c.id = t.known_id
+                where e.value <> 'null';
+                if results is not null then
+                    perform internal.store_fits(run_id, definition, options_hash, results, task);
+                    done_count := done_count + jsonb_array_length(results);
+                    perform internal.show_progress('fit', definition.name, done_count, series_count);
+                end if;
+            end loop;
+        end loop;
+    end if;
+
+    select encode(sha256(convert_to(concat_ws('|', definition.kind, options_hash, string_agg(concat_ws(':', o.series_id, o.data_hash), ',' order by o.series_id)),
+        'UTF8')), 'hex')
+    into version_hash
+    from core.run_outcome as o where o.run_id = fit_relation.run_id;
+    if not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.outcome <> 'cached') then
+        select v.id into version_id
+        from core.model_versions as v
+        where v.model = definition.name and v.data_hash = version_hash and v.status <> 'failed'
+        order by v.version desc limit 1;
+    end if;
+    is_new := version_id is null;
+    if is_new then
+        version_id := internal.add_version(definition.name, complete || jsonb_build_object('kind', definition.kind, 'grid', definition.grid), version_hash);
+        update core.model_versions as v
+        set series_count = p.fitted_count, window_start = p.first_time, window_end = p.last_time,
+            status = case when p.fitted_count = 0 then 'failed' else 'trained' end
+        from (
+            select count(o.ml_model_id) as fitted_count, min(o.first_time) as first_time, max(o.last_time) as last_time
+            from core.run_outcome as o where o.run_id = fit_relation.run_id
+        ) as p
+        where v.id = fit_relation.version_id;
+        insert into pg_temp.fit_forecast (series_id, step, target_time, forecast, lower_80, upper_80, lower_95, upper_95)
+        select o.series_id[f.place], f.step, internal.step_time(definition.grid, o.last_step[f.place] + f.step), f.mean, f.lower[1], f.upper[1],
+            f.lower[2], f.upper[2]
+        from (
+            select array_agg(x.series_id) as series_id, array_agg(x.ml_model_id) as ids,
+                array_agg(internal.step_number(definition.grid, x.last_time)) as last_step
+            from core.run_outcome as x
+            where x.run_id = fit_relation.run_id and x.outcome = 'cached'
+        ) as o
+        cross join lateral internal.forecast_models(o.ids, horizon, array[0.8, 0.95]) as f
+        where o.ids is not null;
+        insert into core.forecast_ledger (version_id, series_id, issued_at, target_time, step, forecast, lower_80, upper_80, lower_95, upper_95)
+        select fit_relation.version_id, f.series_id, now(), f.target_time, f.step, f.forecast, f.lower_80, f.upper_80, f.lower_95, f.upper_95
+        from pg_temp.fit_forecast as f;
+    end if;
+    return next;
+end
+$$;
+
+comment on function internal.fit_relation(core.model_definition, bigint, boolean) is
+'Fits all series of a model over a relation: an outcome for each, and a version with its forecasts unless nothing changed.
+
+Returns the version; is_new false = the content is that of an earlier one. Raises ML101 when there is no row.';
+
+create function internal.run_fit(model text, refit boolean, deploy boolean, run_id bigint)
+returns table (version_id int, is_new boolean)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    definition core.model_definition := internal.find_model(model);
+    fit record;
+    has_deployed boolean;
+    failed_count int;
+begin
+    run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('refit', refit, 'deploy', deploy), run_id);
+    select * into fit from internal.fit_relation(definition, run_id, coalesce(refit, false));
+    update core.model_versions as v set duration_seconds = extract(epoch from clock_timestamp() - r.started_at)
+    from core.training_run as r
+    where r.id = run_fit.run_id and v.id = fit.version_id and fit.is_new;
+    if fit.is_new then
+        insert into core.model_event (model, version, event, details)
+        select v.model, v.version, 'fitted', jsonb_build_object('series', v.series_count, 'run', run_fit.run_id)
+        from core.model_versions as v where v.id = fit.version_id;
+    end if;
+    select exists (select from core.model_versions as v where v.model = definition.name and v.status = 'deployed') into has_deployed;
+    if coalesce(deploy, not has_deployed) and (select v.status <> 'failed' from core.model_versions as v where v.id = fit.version_id) then
+        perform internal.deploy(fit.version_id, 'deployed', case when has_deployed then 'asked for with the fit' else 'the first version' end);
+    end if;
+    perform internal.close_run(run_id, case when v.status = 'failed' then 'failed' else 'succeeded' end, fit.version_id, fit.series_count, fit.row_count,
+        case when v.status = 'failed' then 'ML101' end, case when v.status = 'failed' then 'no series could be fitted' end,
+        case when fit.is_new then internal.peak_memory() end)
+    from core.model_versions as v where v.id = fit.version_id;
+    select count(*) into failed_count from core.run_outcome as o where o.run_id = run_fit.run_id and o.outcome in ('failed', 'fell_back');
+    if failed_count > 0 then
+        raise warning '% of % series of model % could not be fitted as asked', failed_count, fit.series_count, definition.name
+            using hint = format('select * from bi.fit_outcome where run_id = %s and outcome in (''failed'', ''fell_back'');', run_id);
+    end if;
+    version_id := fit.version_id;
+    is_new := fit.is_new;
+    return next;
+end
+$$;
+
+comment on function internal.run_fit(text, boolean, boolean, bigint) is 'Fits a model in the run given, or one of its own; see api.fit_model.';
+
+create function api.fit_model(model text, refit boolean default false, deploy boolean default null)
+returns table (
+    version int, status text, run_id bigint, series_count int, fitted_count bigint, cached_count bigint, updated_count bigint,
+    fell_back_count bigint, failed_count bigint, duration_seconds float8
+)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    definition core.model_definition := internal.find_model(model);
+    fitted_version int;
+begin
+    if definition.kind = 'shrinkage_curve' then
+        perform api.fit_shrinkage();
+        select v.id into fitted_version from core.model_versions as v where v.model = definition.name and v.status = 'deployed';
+    else
+        select f.version_id into fitted_version from internal.run_fit(definition.name, refit, deploy, null) as f;
+    end if;
+    return query
+    select v.version, v.status, r.id, r.series_count, count(*) filter (where o.outcome = 'fitted'), count(*) filter (where o.outcome = 'cached'),
+        count(*) filter (where o.outcome = 'updated'), count(*) filter (where o.outcome = 'fell_back'), count(*) filter (where o.outcome = 'failed'),
+        extract(epoch from clock_timestamp() - r.started_at)::float8
+    from core.model_versions as v
+    inner join lateral (
+        select x.* from core.training_run as x where x.model = definition.name and x.task = 'fit' order by x.id desc limit 1
+    ) as r on true
+    left join core.run_outcome as o on o.run_id = r.id
+    where v.id = fitted_version
+    group by v.version, v.status, r.id, r.series_count, r.started_at;
+end
+$$;
+
+comment on function api.fit_model(text, boolean, boolean) is
+'Fits all series of a model and issues their forecasts: one version, one outcome row for each series (bi.fit_outcome).
+
+refit: also what was fitted on the same data before. deploy: put the version in force; NULL = only when none is yet. Unchanged
+data are cached (no version, nothing computed); a series that grew by at most a tenth is updated where its kind can; one that
+cannot be fitted falls back to a baseline and never stops the others. All or nothing: a cancel leaves the deployed version as it
+was. Others see the progress in bi.fit_progress. Raises 22023 for an unknown model, 55P03 while it is being fitted, ML101
+without data. To have the attempt recorded even if it is cancelled: call api.run_fit.
+Example: select * from api.fit_model(''sales'');';
+
+create procedure api.run_fit(model text, refit boolean default false, deploy boolean default null)
+language plpgsql
+as $$
+declare
+    definition core.model_definition;
+    run_id bigint;
+begin
+    set local search_path = pg_catalog, pg_temp;
+    definition := internal.find_model(model);
+    if definition.kind = 'shrinkage_curve' then
+        perform api.fit_shrinkage();
+        return;
+    end if;
+    run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('refit', refit, 'deploy', deploy));
+    -- Seen by all while it runs, and kept whatever happens.
+    commit;
+    set local search_path = pg_catalog, pg_temp;
+    perform internal.run_fit(definition.name, refit, deploy, run_id);
+end
+$$;
+
+comment on procedure api.run_fit(text, boolean, boolean) is
+'Fits a model as api.fit_model does, with the run committed first: it shows in bi.training_run while it lasts, and stays there
+as cancelled when the session is cancelled or killed. Not inside a transaction. Example: call api.run_fit(''sales'');';
