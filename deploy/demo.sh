@@ -17,5 +17,11 @@ run import examples/vedomost/*.csv --encoding cp1251 --timezone Europe/Moscow
       and not exists (select from surplus_specifications as s where s.nomenclature_id = i.item_id)"
 run fit
 run report
+run models create sales --source bi.daily_sales --time time --value sold_kg --key item \
+    --options '{"step": "1 day", "aggregate": "sum", "missing": "zero", "time_zone": "Europe/Moscow", "horizon": 14}' ||
+    printf '(made by an earlier demo)\n'
+run models fit sales
+run models evaluate sales
+run models forecast sales --series 'СКУМБРИЯ Х/К' --horizon 7
 printf '\n$ loader server psql -c "select ..."\n'
 "$loader" server psql -c "select item, loss_kg, low_kg, high_kg from api.shrinkage('СКУМБРИЯ Х/К', mass => 13.4, from_age => 13, days => 6)"

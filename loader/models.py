@@ -39,6 +39,12 @@ def call(function: str, **arguments: Any) -> list[dict[str, Any]]:
         ),
     )
     with ready() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        # Days of a model begin at midnight of its zone: that is how they are printed.
+        cursor.execute(
+            "select set_config('timezone', d.grid ->> 'zone', true) from core.model_definition as d"
+            " where d.name = %s and d.grid is not null",
+            (given.get("model"),),
+        )
         return cursor.execute(query, given).fetchall()
 
 
@@ -249,7 +255,20 @@ def models_evaluate(
     window: Annotated[int | None, typer.Option(help="Steps learnt from; default all.")] = None,
 ) -> None:
     """Evaluates a model by rolling origin, beside naive forecasts."""
-    show(call("evaluate_model", model=model, folds=folds, horizon=horizon, gap=gap, window=window))
+    rows = call("evaluate_model", model=model, folds=folds, horizon=horizon, gap=gap, window=window)
+    methods = ["model", "naive", "seasonal_naive"]
+    found = {(row["metric"], row["method"]): row for row in rows}
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+
+    def text() -> str:
+        lines = []
+        for metric in metrics:
+            cells = [found.get((metric, method)) for method in methods]
+            values = [cell and cell["value"] for cell in cells]
+            lines.append([metric, *values, cells[0] and cells[0]["row_count"]])
+        return table(["metric", *methods, "forecasts"], lines)
+
+    say(rows, text)
 
 
 @models_app.command("deploy")

@@ -83,6 +83,8 @@ def table(columns: list[str], rows: list[Any], *, title: str | None = None) -> s
 def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"
     return str(value)
 
 

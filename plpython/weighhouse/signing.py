@@ -34,8 +34,8 @@ def _key(path: str) -> bytes:
     if path not in _keys:
         if not os.path.exists(path):
             # Written aside and linked: two sessions at once see one whole key, never half of one.
-            aside = f"{path}.{os.getpid()}"
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            aside = f"{path}.{secrets.token_hex(8)}"
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(BYTES))
                 file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -35,8 +36,14 @@ def loader(url: str, *words: str) -> str:
 
 
 def stable(line: str) -> str:
-    """Drop what differs from run to run: seconds, and how wide a column is."""
-    return re.sub(r"\s+", " ", re.sub(r"\d+\.\d+ s$", "", line.strip()))
+    """Drop what differs from run to run: seconds, moments, series, and how wide a column is."""
+    line = re.sub(r"\d+\.\d+ s$", "", line.strip())
+    forecast = re.match(
+        r"(\d{4}-\d\d-\d\d \d\d:\d\d) +\d+ (.*?)(?: +\d{4}-\d\d-\d\d \d\d:\d\d)?$", line
+    )
+    if forecast:
+        line = " ".join(forecast.groups())
+    return re.sub(r"\s+", " ", re.sub(r" +made_at +note$", "", line))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +67,10 @@ def test_demo_prints_what_the_readme_shows(fresh_url: str, demo_lines: list[str]
         for row in connection.execute(specify.group(1)).fetchall():
             printed += f"{row[0]}\n"
     printed += loader(fresh_url, "fit") + loader(fresh_url, "report")
+    commands = re.findall(r"^run (models .*?)(?: \|\|)?$", script.replace("\\\n", " "), re.M)
+    assert len(commands) == 4
+    for words in commands:
+        printed += loader(fresh_url, *shlex.split(words))
     seen = {stable(line) for line in printed.splitlines()}
     missing = [
         line

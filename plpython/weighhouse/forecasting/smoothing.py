@@ -38,7 +38,7 @@ __all__ = [
 # As many numbers as an array of a pass may have: stays in the processor's cache.
 LANES = 60_000
 # Steps of the refinement around the best point of the grid.
-ROUNDS = 3
+ROUNDS = 2
 # Initial states are drawn to the start of the series by this much of an observation: keeps the
 # least squares solvable when weights of nearly one leave the initial states without effect.
 RIDGE = 1e-9
