@@ -15,7 +15,7 @@ import pytest
 
 from loader import ingest
 from loader.errors import Refused
-from loader.reading import ReadOptions
+from loader.reading import ReadOptions, copying
 
 Connection = psycopg.Connection[Any]
 Import = Callable[..., ingest.ImportResult]
@@ -432,6 +432,31 @@ HEAD = "sku,doc_type,doc_number,doc_time,batch,in_kg,out_kg\n"
 BALANCE_HEAD = (
     "Номенклатура;Начальный остаток;Приход;Расход;Конечный остаток;Начало периода;Конец периода\n"
 )
+
+
+def test_blocks_keep_to_themselves_whatever_their_rows_and_names(
+    bring: Import, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long and short rows share pages across blocks; names are forgotten and numbered again.
+    monkeypatch.setattr(ingest, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(copying, "REMEMBERED", 50)
+    chance = random.Random(3)
+    lines = [
+        f"P{chance.randrange(40)};{kind};{number};2025-01-{1 + number % 28:02d} 10:00:00;"
+        f"{'soon' if number % 700 == 5 else 1.5};{'x' * chance.choice((0, 5, 60, 300, 1500))}"
+        for number, kind in enumerate(chance.choices(("sale", "receipt"), k=6000))
+    ]
+    text = "Item;Document type;Document number;Date;Quantity;Note\n" + "\n".join(lines)
+    assert counts(bring(text)) == (6000, 5991, 0, 9)
+    assert counts(bring(text + "\n")) == (6000, 0, 5991, 9)
+    (stored,) = ask(
+        fresh_url,
+        "select array_agg(row(p.name, m.operation, m.document_number)::text order by m.line)"
+        " from core.stock_movements as m inner join core.nomenclature as p on p.id = m.nomenclature_id",
+    )
+    assert stored[0] == [
+        f"({','.join(line.split(';')[:3])})" for line in lines if ";soon;" not in line
+    ]
 
 
 def test_balances_of_one_period_from_two_files(bring: Import, fresh_url: str) -> None:
