@@ -6,25 +6,24 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from loader import __version__, database, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
-from loader.reading import COPY_OPTIONS, ReadOptions, Source, open_source
+from loader.reading import COPY_OPTIONS, NAMES, ReadOptions, Source, Spellings, open_source
+
+T = TypeVar("T")
 
 # One import at a time: staging holds the rows of one file, and who comes second finds the first's.
 LOCK = 0x57454948
 BLOCK_ROWS = 50_000
-# Blocks staged and not yet judged; one is enough to keep both sides busy.
-BLOCKS_AHEAD = 1
-EMPTY_STAGING = (
-    "truncate staging.row, staging.stream, staging.spelling, staging.meaning, staging.stamp"
-)
+STREAM = "staging.stream, staging.spelling, staging.meaning, staging.judged, staging.block"
+EMPTY_STAGING = f"truncate staging.row, staging.stamp, {STREAM}"
 ACCEPT = {
     "movements": "internal.accept_movements",
     "balances": "internal.accept_balances",
@@ -290,12 +289,16 @@ def _load(
     return result
 
 
-def _copy_statement(source: Source, table: str) -> sql.Composed:
-    return sql.SQL("copy {} ({}) from stdin ({})").format(
+def _copy(
+    cursor: psycopg.Cursor[Any], table: str, columns: Iterable[str], options: str, data: bytes
+) -> None:
+    statement = sql.SQL("copy {} ({}) from stdin ({})").format(
         sql.Identifier("staging", table),
-        sql.SQL(", ").join(sql.Identifier(name) for name in source.columns),
-        sql.SQL(COPY_OPTIONS),
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(options),
     )
+    with cursor.copy(statement) as stream:
+        stream.write(data)
 
 
 def _accept_whole(
@@ -306,13 +309,11 @@ def _accept_whole(
     progress: Progress,
 ) -> None:
     """Stage all rows of a file, then have them judged together."""
-    copy = _copy_statement(source, "row")
     connection.execute("truncate staging.row")
     rows = 0
     with connection.cursor() as cursor:
         for block, count in source.copy_blocks(BLOCK_ROWS):
-            with cursor.copy(copy) as stream:
-                stream.write(block)
+            _copy(cursor, "row", source.columns, COPY_OPTIONS, block)
             rows += count
             progress(source.name, source.bytes_read, source.size_bytes, rows, 0)
         if rows:
@@ -328,15 +329,20 @@ def _accept_stream(
     result: ImportResult,
     progress: Progress,
 ) -> None:
-    """Have one block judged and stored while the next is read and staged by a session of its own.
+    """Have one block stored while the next is staged and judged, and the one after it read.
 
-    What is staged is committed, and of no meaning: the facts and the ledger are one transaction of
-    `connection`, and who imports next empties the staging table.
+    What is staged is committed by a session of its own, and of no meaning: the facts and the
+    ledger are one transaction of `connection`, and who imports next empties the staging tables.
     """
-    with connection.cursor() as cursor, _Stage(dsn, source) as stage:
-        for block in stage.blocks():
+    with (
+        database.connect(dsn, autocommit=True) as stage,
+        connection.cursor() as cursor,
+        _Ahead(_read(source)) as read,
+        _Ahead(_stage(stage, read, source, settings)) as staged,
+    ):
+        for block, done in staged:
             _accept(cursor, source, settings, result, block)
-            progress(source.name, block.bytes_read, source.size_bytes, result.read, result.rejected)
+            progress(source.name, done, source.size_bytes, result.read, result.rejected)
         cursor.execute(EMPTY_STAGING)
 
 
@@ -345,11 +351,9 @@ def _accept(
     source: Source,
     settings: dict[str, Any],
     result: ImportResult,
-    block: _Block | None = None,
+    *block: int,
 ) -> None:
-    arguments: list[Any] = [result.import_id, json.dumps(settings)]
-    if block is not None:
-        arguments += [block.number, block.after_row, block.upto_row, block.count]
+    arguments = (result.import_id, json.dumps(settings), *block)
     accept = sql.SQL("select (a).* from {}({}) as a").format(
         sql.Identifier(*ACCEPT[source.layout].split(".")),
         sql.SQL(", ").join([sql.Placeholder()] * len(arguments)),
@@ -364,56 +368,86 @@ def _accept(
 
 @dataclass(frozen=True)
 class _Block:
-    """Rows that stand in staging.stream, committed: those after one place and up to another."""
+    """Rows of a file, with the names that come for the first time, as input for COPY."""
 
     number: int
-    after_row: str
-    upto_row: str
+    columns: tuple[str, ...]
+    rows: bytes
     count: int
+    names: bytes
+    first_spelling: int
     bytes_read: int
 
 
-class _Stage:
-    """Reads a file and stages its rows, in a thread and a session of its own.
+def _read(source: Source) -> Iterator[_Block]:
+    spellings = Spellings(source.columns)
+    for number, (rows, count) in enumerate(source.copy_blocks(BLOCK_ROWS, spellings), 1):
+        names = spellings.take_new()
+        yield _Block(
+            number, spellings.columns, rows, count, names, spellings.first, source.bytes_read
+        )
+        spellings.forget()
 
-    The server then copies one block while it judges another, and waits for the reading of neither.
-    """
 
-    def __init__(self, dsn: str, source: Source) -> None:
-        self._source = source
-        self._connection = database.connect(dsn, autocommit=True)
-        self._queue: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=BLOCKS_AHEAD)
+def _stage(
+    connection: psycopg.Connection[Any],
+    blocks: Iterable[_Block],
+    source: Source,
+    settings: dict[str, Any],
+) -> Iterator[tuple[int, int]]:
+    connection.execute("set lock_timeout = '60s'")
+    connection.execute(f"truncate {STREAM}")
+    with connection.cursor() as cursor:
+        for block in blocks:
+            if block.names:
+                _copy(cursor, "spelling", ("number", *NAMES), "format text", block.names)
+            _copy(cursor, "stream", block.columns, COPY_OPTIONS, block.rows)
+            cursor.execute(
+                "select internal.judge_movements(%s, %s, %s, %s, %s)",
+                (
+                    block.number,
+                    block.first_spelling,
+                    block.count,
+                    "quantity" in source.columns,
+                    json.dumps(settings),
+                ),
+            )
+            yield block.number, block.bytes_read
+
+
+class _Ahead(Generic[T]):
+    """Runs an iterator in a thread, one item ahead of who uses them."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._queue: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(maxsize=1)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> _Stage:
-        self._connection.execute("set lock_timeout = '60s'")
-        self._connection.execute("truncate staging.stream, staging.spelling")
+    def __enter__(self) -> Iterator[T]:
         self._thread.start()
-        return self
+        return self._taken()
 
     def __exit__(self, *exception: object) -> None:
         self._stopped.set()
         self._thread.join()
-        self._connection.close()
 
-    def blocks(self) -> Iterator[_Block]:
-        """Give the blocks as they are staged; what went wrong in the thread is raised here."""
+    def _taken(self) -> Iterator[T]:
         while (item := self._queue.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield item
+            yield item[0]
 
     def _run(self) -> None:
         try:
-            for block in self._staged():
-                if not self._put(block):
+            for item in self._items:
+                if not self._put((item,)):
                     return
             self._put(None)
-        except BaseException as error:  # handed over: raised again where the blocks are used
+        except BaseException as error:  # handed over: raised again where the items are used
             self._put(error)
 
-    def _put(self, item: _Block | BaseException | None) -> bool:
+    def _put(self, item: tuple[T] | BaseException | None) -> bool:
         while not self._stopped.is_set():
             try:
                 self._queue.put(item, timeout=0.1)
@@ -421,24 +455,6 @@ class _Stage:
             except queue.Full:
                 continue
         return False
-
-    def _staged(self) -> Iterator[_Block]:
-        copy = _copy_statement(self._source, "stream")
-        place = "(0,0)"
-        for number, (data, count) in enumerate(self._source.copy_blocks(BLOCK_ROWS), 1):
-            with self._connection.cursor() as cursor:
-                with cursor.copy(copy) as stream:
-                    stream.write(data)
-                last = cursor.execute(
-                    "select max(s.ctid)::text from staging.stream as s where s.ctid > %s", (place,)
-                ).fetchone()
-                assert last is not None
-                cursor.execute(
-                    "select internal.spell_names('staging.stream', %s, %s, %s)",
-                    (number, place, last[0]),
-                )
-            yield _Block(number, place, last[0], count, self._source.bytes_read)
-            place = last[0]
 
 
 def _default_zone(connection: psycopg.Connection[Any]) -> str | None:

@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import alembic.command
-import alembic.op
 import psycopg
-import sqlalchemy
-import sqlalchemy.exc
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from psycopg import sql
 
 from loader import __version__, database
 from loader.errors import Busy, ConnectionFailed, Refused, SchemaMismatch, UsageError
+
+if TYPE_CHECKING:  # Alembic takes 0.5 s, which only a migration need pay
+    import sqlalchemy
+    from alembic.config import Config
+    from alembic.script import Script
 
 # Any number will do as long as every loader uses the same.
 LOCK = 0x57454947
@@ -54,6 +52,8 @@ def run(statement: str) -> None:
     if _collected is not None:
         _collected.append(statement)
         return
+    import alembic.op
+
     connection = alembic.op.get_bind().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)
     try:
@@ -152,15 +152,24 @@ def bind_code(text: str, sha256: str) -> str:
 
 def config() -> Config:
     """Configure Alembic without a file."""
+    from alembic.config import Config
+
     result = Config()
     result.set_main_option("script_location", str(resource("migrations")).replace("%", "%%"))
     return result
 
 
 def revisions() -> list[str]:
-    """List the revisions from the oldest to the head."""
+    """List the revisions from the oldest to the head, by the names of their files."""
+    files = sorted((resource("migrations") / "versions").glob("[0-9]*_*.py"))
+    return [path.name.partition("_")[0] for path in files]
+
+
+def _scripts(upto: str = "head") -> list[Script]:
+    from alembic.script import ScriptDirectory
+
     scripts = ScriptDirectory.from_config(config())
-    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    return list(scripts.walk_revisions("base", upto))[::-1]
 
 
 def head_revision() -> str:
@@ -281,7 +290,7 @@ def upgrade(
             return Upgrade(before, before, False, time.monotonic() - started)
         _prepare(raw)
         drop_code(raw)
-        _alembic(connection, lambda settings: alembic.command.upgrade(settings, target))
+        _alembic(connection, "upgrade", target)
         code = ""
         if target == head_revision():
             build(raw)
@@ -316,7 +325,7 @@ def downgrade(dsn: str, revision: str) -> Upgrade:
             return Upgrade(before, before, False, time.monotonic() - started)
         drop_code(raw)
         _drop_views(raw)
-        _alembic(connection, lambda settings: alembic.command.downgrade(settings, revision))
+        _alembic(connection, "downgrade", revision)
         if revision == "base":
             _leave(raw)
         else:
@@ -367,8 +376,7 @@ def offline_sql(revision: str = "head") -> str:
             f"there is no revision {revision}", hint=f"known: {', '.join(revisions())}"
         )
     parts = [OFFLINE_HEAD, f"{SEARCH_PATH};", PREPARE, VERSION_TABLE]
-    scripts = ScriptDirectory.from_config(config())
-    for script in reversed(list(scripts.walk_revisions("base", target))):
+    for script in _scripts(target):
         parts.append(f"-- {script.revision}: {script.doc}")
         parts += _statements_of(script.module.upgrade)
     parts.append(f"insert into core.revision (version_num) values ({_quoted(target)});")
@@ -561,6 +569,8 @@ def build(raw: psycopg.Connection[Any]) -> None:
 @contextmanager
 def _locked(dsn: str) -> Iterator[tuple[sqlalchemy.Connection, psycopg.Connection[Any]]]:
     """Open one transaction that no other upgrade can enter; commit at the end."""
+    import sqlalchemy
+
     database.connect(dsn).close()  # one readable error for all that can be wrong with a DSN
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
@@ -615,14 +625,20 @@ def _lock_holder(raw: psycopg.Connection[Any]) -> str:
     return "it has just ended" if row is None else f"pid {row[0]}, since {row[1]:%H:%M:%S}"
 
 
-def _alembic(connection: sqlalchemy.Connection, work: Callable[[Config], None]) -> None:
+def _alembic(
+    connection: sqlalchemy.Connection, verb: Literal["upgrade", "downgrade"], revision: str
+) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError
+
     settings = config()
     settings.attributes["connection"] = connection
     try:
-        work(settings)
+        getattr(command, verb)(settings, revision)
     except CommandError as error:
         raise Refused(str(error)) from error
-    except sqlalchemy.exc.DBAPIError as error:
+    except DBAPIError as error:
         if isinstance(error.orig, psycopg.Error):
             raise error.orig from error
         raise
@@ -645,5 +661,4 @@ def _git_commit() -> str | None:
 
 def history() -> list[tuple[str, str]]:
     """List revisions and what they changed, oldest first."""
-    scripts = ScriptDirectory.from_config(config())
-    return [(s.revision, s.doc) for s in reversed(list(scripts.walk_revisions()))]
+    return [(script.revision, script.doc) for script in _scripts()]

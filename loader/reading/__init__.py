@@ -12,18 +12,22 @@ judged in the database; what cannot be carried is counted: each record of the fi
 `headers`               captions and the search for the header
 `flat`, `hierarchy`     rows that are no data; totals and what they contain
 `movements`, `balances`, `statement`    the layouts
+`copying`               input for COPY, numbers for names
 ======================  ==========================================================================
 """
 
+from loader.reading.copying import COPY_OPTIONS, NAMES, Spellings
 from loader.reading.options import STAGING_COLUMNS, BadRow, LayoutName, ReadOptions
-from loader.reading.source import COPY_OPTIONS, Source, open_source
+from loader.reading.source import Source, open_source
 
 __all__ = [
     "COPY_OPTIONS",
+    "NAMES",
     "STAGING_COLUMNS",
     "BadRow",
     "LayoutName",
     "ReadOptions",
     "Source",
+    "Spellings",
     "open_source",
 ]

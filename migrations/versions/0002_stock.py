@@ -44,52 +44,84 @@ comment on column core.stock_movements.out_kg is 'Mass that went out, kg; stock_
 comment on column core.stock_movements.key_hash is 'Hash of warehouse, operation, document number and batch: with product and time, what makes a movement the same one.';
 comment on column core.stock_movements.line is 'Line of the file the movement came from.';
 
--- A file of movements is staged whole, by a session of its own, while the blocks staged before are judged. Nothing here
--- outlives an import: who imports next empties it.
+-- A file of movements is staged by a session of its own, and judged there as far as casts go, while what it staged before is
+-- stored. Nothing here outlives an import: who imports next empties it.
 create unlogged table staging.stream (like staging.row including comments) with (autovacuum_enabled = false);
-comment on table staging.stream is 'Holds the rows of a file of movements while they are judged block by block; empty between imports.';
+comment on table staging.stream is 'Holds the rows of a file of movements; empty between imports.';
 
 create unlogged table staging.spelling (
-    block int not null,
+    number int primary key,
     item text not null,
     product_type text not null,
     warehouse text not null,
     document_type text not null,
-    item_group text,
-    line int not null,
-    quantity_count bigint not null,
-    negative_count bigint not null
+    item_group text not null
 ) with (autovacuum_enabled = false);
-create index spelling_block_idx on staging.spelling (block);
-comment on index staging.spelling_block_idx is 'Usage: the names of one block.';
-comment on table staging.spelling is 'Holds the names in a block of rows, each combination once, as the file spells them.';
-comment on column staging.spelling.block is 'Number of the block in staging.stream; 0 for staging.row.';
+comment on table staging.spelling is 'Holds the names in the rows of a file, each combination once, as the file spells them; empty where it names none.';
+comment on column staging.spelling.number is 'Stands for the names in staging.stream and staging.row.';
 comment on column staging.spelling.item is 'Name of the product.';
-comment on column staging.spelling.product_type is 'Type of the product; empty where the file states none.';
-comment on column staging.spelling.warehouse is 'Warehouse; empty where the file names none.';
-comment on column staging.spelling.document_type is 'Kind of document; empty where the file names none.';
+comment on column staging.spelling.product_type is 'Type of the product.';
+comment on column staging.spelling.warehouse is 'Warehouse.';
+comment on column staging.spelling.document_type is 'Kind of document.';
 comment on column staging.spelling.item_group is 'Group of the product.';
-comment on column staging.spelling.line is 'First line that has it.';
-comment on column staging.spelling.quantity_count is 'How many of its rows state a single quantity.';
-comment on column staging.spelling.negative_count is 'How many of these are negative.';
 
 create unlogged table staging.meaning (
-    item text not null,
-    product_type text not null,
-    warehouse text not null,
-    document_type text not null,
+    spelling int primary key,
     nomenclature_id int,
-    warehouse_id int,
-    operation text
+    warehouse_id int
 ) with (autovacuum_enabled = false);
-comment on table staging.meaning is 'Holds what the names in the block now judged stand for.';
-comment on column staging.meaning.item is 'Name of the product as the file spells it.';
-comment on column staging.meaning.product_type is 'Type as the file spells it; empty where it states none.';
-comment on column staging.meaning.warehouse is 'Warehouse as the file spells it; empty where it names none.';
-comment on column staging.meaning.document_type is 'Kind of document as the file spells it; empty where it names none.';
+comment on table staging.meaning is 'Holds what the names in the rows now judged stand for.';
+comment on column staging.meaning.spelling is 'The names, in staging.spelling.';
 comment on column staging.meaning.nomenclature_id is 'The product; NULL for an empty name.';
 comment on column staging.meaning.warehouse_id is 'The warehouse.';
-comment on column staging.meaning.operation is 'The operation; NULL where the kind of document is not known.';
+
+create unlogged table staging.judged (
+    line int not null,
+    spelling int not null,
+    posted_at timestamptz not null,
+    batch_received_at timestamptz,
+    in_kg numeric(14, 3) not null,
+    out_kg numeric(14, 3) not null,
+    operation text not null,
+    document_number text not null
+) with (autovacuum_enabled = false);
+comment on table staging.judged is 'Holds the rows of staging.stream that casts alone could read, with their values; empty between imports.';
+comment on column staging.judged.line is 'Line of the file.';
+comment on column staging.judged.spelling is 'The names, in staging.spelling.';
+comment on column staging.judged.posted_at is 'When the document was posted.';
+comment on column staging.judged.batch_received_at is 'When the batch came in; NULL = not known.';
+comment on column staging.judged.in_kg is 'Mass that came in, kg.';
+comment on column staging.judged.out_kg is 'Mass that went out, kg.';
+comment on column staging.judged.operation is 'The operation.';
+comment on column staging.judged.document_number is 'Number of the document; empty where the file has none.';
+
+create unlogged table staging.block (
+    number int primary key,
+    first_spelling int not null,
+    last_spelling int not null,
+    row_count int not null,
+    last_line int not null,
+    after_row tid not null,
+    upto_row tid not null,
+    stray_rows tid [],
+    after_judged tid not null,
+    upto_judged tid not null,
+    stray_judged tid [],
+    is_signed boolean not null
+) with (autovacuum_enabled = false);
+comment on table staging.block is 'Holds the blocks of rows staged so far; empty between imports.';
+comment on column staging.block.number is 'Counts from 1.';
+comment on column staging.block.first_spelling is 'Its rows have no names before this one of staging.spelling.';
+comment on column staging.block.last_spelling is 'Nor any after this one.';
+comment on column staging.block.row_count is 'How many rows it has.';
+comment on column staging.block.last_line is 'The line of its last row.';
+comment on column staging.block.after_row is 'Its rows of staging.stream stand after this place.';
+comment on column staging.block.upto_row is 'They stand up to this place.';
+comment on column staging.block.stray_rows is 'Rows that found room among those of blocks before; NULL = none.';
+comment on column staging.block.after_judged is 'Its rows of staging.judged stand after this place.';
+comment on column staging.block.upto_judged is 'They stand up to this place.';
+comment on column staging.block.stray_judged is 'The same of staging.judged.';
+comment on column staging.block.is_signed is 'True where a quantity that goes out is negative.';
 
 create unlogged table staging.stamp (
     value text not null,
@@ -326,5 +358,5 @@ drop table core.validation_errors;
 drop table core.calculation_data;  -- TimescaleDB drops a hypertable only by itself
 drop table core.stock_movements;
 drop table core.batches, core.stock_layers, core.stock_balances;
-drop table staging.stamp, staging.meaning, staging.spelling, staging.stream;
+drop table staging.stamp, staging.block, staging.judged, staging.meaning, staging.spelling, staging.stream;
 """)

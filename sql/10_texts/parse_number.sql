@@ -91,6 +91,7 @@ returns numeric
 language sql stable parallel safe
 return case
     when plain_number.value is null then null
+    when plain_number.value = '0' then 0
     -- With a point it is no hexadecimal number, no group of thousands and no comma: most numbers are read here.
     when plain_number.value like '%.%' and plain_number.value not like '%\_%' and coalesce(plain_number.decimal_mark, '.') = '.'
         then case when not plain_number.guarded or pg_input_is_valid(plain_number.value, 'numeric') then plain_number.value::numeric end
@@ -101,3 +102,10 @@ end;
 
 comment on function internal.plain_number(text, boolean, text) is
 'Reads the common spellings of a number with a cast, as internal.parse_number does; NULL (or, unguarded, an error) for others.';
+
+create function internal.looks_negative(value text)
+returns boolean
+language sql immutable parallel safe
+return looks_negative.value ~ '^\s*[-−–(]|-\s*$';
+
+comment on function internal.looks_negative(text) is 'Tells whether a number is spelt with a minus, before, behind or as brackets.';

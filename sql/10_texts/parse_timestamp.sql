@@ -147,3 +147,23 @@ return is_plain_stamp.value like '20__-__-__ __:__:__' or is_plain_stamp.value l
 comment on function internal.is_plain_stamp(text) is
 'Tells whether a text looks like one of the common spellings of a time, which PostgreSQL reads as internal.parse_timestamp does
 (with DateStyle DMY, in the zone of the file).';
+
+create function internal.plain_stamp(value text, guarded boolean)
+returns timestamptz
+language sql stable parallel safe
+return case
+    when internal.is_plain_stamp(plain_stamp.value) and (not plain_stamp.guarded or pg_input_is_valid(plain_stamp.value, 'timestamptz'))
+        then plain_stamp.value::timestamptz
+end;
+
+comment on function internal.plain_stamp(text, boolean) is
+'Reads the common spellings of a time with a cast, in the zone and DateStyle of the session; NULL (or, unguarded, an error) for others.';
+
+create function internal.is_one_moment(at timestamptz, latest timestamptz, clock_changes tstzmultirange)
+returns boolean
+language sql immutable parallel safe
+return is_one_moment.at <= is_one_moment.latest
+    and (is_one_moment.at >= upper(is_one_moment.clock_changes) or not is_one_moment.clock_changes @> is_one_moment.at);
+
+comment on function internal.is_one_moment(timestamptz, timestamptz, tstzmultirange) is
+'Tells whether a local time that was cast is surely that moment: not in the future, and not where the clocks are set, where it may be two or none.';

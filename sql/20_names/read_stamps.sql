@@ -25,8 +25,7 @@ begin
             select t.value, internal.parse_timestamp(t.value, format) as stamp
             from (
                 select v.value,
-                    case when clock_changes is not null and internal.is_plain_stamp(v.value) and pg_input_is_valid(v.value, 'timestamptz')
-                        then v.value::timestamptz end as at
+                    case when clock_changes is not null then internal.plain_stamp(v.value, true) end as at
                 from (
                     select r.posted_at from staging.row as r
                     union select r.batch from staging.row as r
@@ -36,7 +35,7 @@ begin
                 where v.value is not null
                 offset 0
             ) as t
-            where (t.at <= latest and (t.at >= upper(clock_changes) or not clock_changes @> t.at)) is not true
+            where internal.is_one_moment(t.at, latest, clock_changes) is not true
             offset 0
         ) as p
         offset 0

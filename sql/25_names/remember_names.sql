@@ -1,36 +1,47 @@
-create function internal.remember_names(default_warehouse text, time_zone text, block int default 0)
+create function internal.remember_names(default_warehouse text, time_zone text, first_spelling int default 1, last_spelling int default 2147483647)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
+declare
+    known int;
 begin
+    select max(m.spelling) into known from staging.meaning as m;
+    if known < first_spelling then
+        truncate staging.meaning;
+    end if;
+    known := greatest(known, first_spelling - 1);
+    if not exists (select from staging.spelling as s where s.number > known and s.number <= last_spelling) then
+        return;
+    end if;
+
     create temp table if not exists new_name (
-        raw_name text, raw_type text, line int, name text, name_key text, item_group text,
+        raw_name text, raw_type text, number int, name text, name_key text, item_group text,
         product_type text, product_type_code text, nomenclature_id int
     ) on commit drop;
-    truncate pg_temp.new_name, staging.meaning;
+    truncate pg_temp.new_name;
 
     insert into core.warehouses (name, time_zone)
     select distinct coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse), coalesce(remember_names.time_zone, 'UTC')
-    from (select distinct s.warehouse from staging.spelling as s where s.block = remember_names.block and s.item <> '') as n
+    from (select distinct s.warehouse from staging.spelling as s where s.number > known and s.number <= last_spelling and s.item <> '') as n
     where not exists (
         select from core.warehouses as w
         where w.name = coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse)
     )
     on conflict do nothing;
 
-    insert into pg_temp.new_name (raw_name, raw_type, line, name, name_key, item_group, product_type, product_type_code)
+    insert into pg_temp.new_name (raw_name, raw_type, number, name, name_key, item_group, product_type, product_type_code)
     with spelling as materialized (
-        select s.item as raw_name, s.product_type as raw_type, min(s.item_group) as item_group, min(s.line) as line
+        select s.item as raw_name, s.product_type as raw_type, min(nullif(s.item_group, '')) as item_group, min(s.number) as number
         from staging.spelling as s
-        where s.block = remember_names.block and s.item <> ''
+        where s.number > known and s.number <= last_spelling and s.item <> ''
           and not exists (
               select from core.nomenclature_alias as a where a.raw_name = s.item and a.raw_type = s.product_type
           )
         group by s.item, s.product_type
     )
-    select n.raw_name, n.raw_type, n.line, internal.normalize_name(n.raw_name), internal.name_key(n.raw_name), n.item_group,
+    select n.raw_name, n.raw_type, n.number, internal.normalize_name(n.raw_name), internal.name_key(n.raw_name), n.item_group,
            coalesce(lower(internal.normalize_name(n.raw_type)), rule.product_type),
            coalesce(known.code, lower(internal.normalize_name(n.raw_type)), rule.code)
     from spelling as n
@@ -56,7 +67,7 @@ begin
             case when n.product_type = 'unknown' then '["unknown_product_type"]'::jsonb else '[]'::jsonb end
         from pg_temp.new_name as n
         where n.nomenclature_id is null
-        order by n.name_key, n.product_type, n.line
+        order by n.name_key, n.product_type, n.number
         on conflict do nothing;
 
         insert into core.nomenclature_alias (raw_name, raw_type, nomenclature_id)
@@ -66,28 +77,23 @@ begin
         on conflict do nothing;
     end if;
 
-    insert into staging.meaning (item, product_type, warehouse, document_type, nomenclature_id, warehouse_id, operation)
+    insert into staging.meaning (spelling, nomenclature_id, warehouse_id)
     with warehouse as materialized (
         select d.warehouse as raw, w.id
-        from (select distinct s.warehouse from staging.spelling as s where s.block = remember_names.block) as d
+        from (select distinct s.warehouse from staging.spelling as s where s.number > known and s.number <= last_spelling) as d
         inner join core.warehouses as w on w.name = coalesce(internal.normalize_name(d.warehouse), remember_names.default_warehouse)
-    ), operation as materialized (
-        select d.document_type as raw, m.operation
-        from (select distinct s.document_type from staging.spelling as s where s.block = remember_names.block) as d
-        inner join core.operation_mapping as m
-            on m.document_type = replace(lower(internal.normalize_name(d.document_type)), 'ё', 'е')
     )
-    select s.item, s.product_type, s.warehouse, s.document_type, a.nomenclature_id, w.id, o.operation
+    select s.number, a.nomenclature_id, w.id
     from staging.spelling as s
     left join core.nomenclature_alias as a on a.raw_name = s.item and a.raw_type = s.product_type
     left join warehouse as w on w.raw = s.warehouse
-    left join operation as o on o.raw = s.document_type
-    where s.block = remember_names.block;
-    analyze staging.meaning;
+    where s.number > known and s.number <= last_spelling;
 end
 $$;
 
-comment on function internal.remember_names(text, text, int) is
-'Gives every warehouse and product of a block of staging.spelling its row and every new spelling its alias; fills staging.meaning.
+comment on function internal.remember_names(text, text, int, int) is
+'Gives every warehouse and product of staging.spelling its row and every new spelling its alias; fills staging.meaning.
 
-default_warehouse stands for rows that name none; time_zone is that of new warehouses.';
+What staging.meaning knows already stays; numbers before first_spelling are of no use any more,
+and those after last_spelling belong to blocks that another session is still staging. default_warehouse stands for rows
+that name none; time_zone is that of new warehouses.';

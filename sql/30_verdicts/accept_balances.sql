@@ -23,8 +23,7 @@ begin
             using errcode = '22007', hint = 'Give it with --period START..END, as --period 2025-07-15..2025-07-21.';
     end if;
 
-    truncate staging.spelling;
-    perform internal.spell_names('staging.row');
+    perform internal.spell_names();
     perform internal.remember_names(default_warehouse, zone);
     perform internal.read_stamps(options);
 

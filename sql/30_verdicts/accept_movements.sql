@@ -1,7 +1,4 @@
-create function internal.accept_movements(
-    source_data_id int, options jsonb default '{}', block int default 0, after_row tid default null, upto_row tid default null,
-    row_count bigint default null
-)
+create function internal.accept_movements(source_data_id int, options jsonb default '{}', block int default null)
 returns internal.accepted
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -11,77 +8,66 @@ as $$
 declare
     decimal_mark text := options ->> 'decimal';
     zone text := options ->> 'time_zone';
+    default_warehouse text := coalesce(options ->> 'warehouse', 'main');
     on_conflict text := coalesce(options ->> 'on_conflict', 'skip');
     latest timestamptz := now() + interval '1 day';
     session_zone text := current_setting('timezone');
     session_style text := current_setting('datestyle');
     changes tstzmultirange;
-    is_signed boolean := false;
-    is_guarded boolean := false;
+    place staging.block;
     stored_count bigint := 0;
     staged_count bigint;
     candidate_count bigint;
     result internal.accepted;
     offending record;
 begin
-    if upto_row is null then
-        truncate staging.spelling;
-        perform internal.spell_names('staging.row');
-    end if;
-    perform internal.remember_names(coalesce(options ->> 'warehouse', 'main'), zone, block);
-    -- Some ledgers write a sale as -5, others as 5 (and a return as -5): what most rows do is what the file does.
-    select coalesce(sum(s.negative_count) * 2 > sum(s.quantity_count), false) into is_signed
-    from staging.spelling as s
-    inner join staging.meaning as m
-        on m.item = s.item and m.product_type = s.product_type and m.warehouse = s.warehouse and m.document_type = s.document_type
-    where s.block = accept_movements.block and s.quantity_count > 0
-      and m.operation in ('sale', 'consumption', 'write_off', 'transfer_out');
-    if zone is not null and coalesce(options ->> 'date_format', 'DMY') = 'DMY' then
-        perform set_config('timezone', zone, true), set_config('datestyle', 'ISO, DMY', true);
-        changes := internal.clock_changes(zone, latest);
-    end if;
-
-    if upto_row is not null then
+    if block is null then
+        perform internal.spell_names();
+        update staging.row as r
+        set spelling = s.number
+        from staging.spelling as s
+        where s.item = coalesce(r.item, '') and s.product_type = coalesce(r.product_type, '') and s.warehouse = coalesce(r.warehouse, '')
+            and s.document_type = coalesce(r.document_type, '');
+        perform internal.remember_names(default_warehouse, zone);
+        select count(*) filter (where internal.looks_negative(r.quantity)) * 2 > count(*) into place.is_signed
+        from staging.row as r
+        inner join internal.spelled_operations() as o on o.spelling = r.spelling and o.goes_out
+        where r.quantity is not null;
+        place.first_spelling := 1;
+    else
+        select b.* into strict place from staging.block as b where b.number = accept_movements.block;
+        perform internal.remember_names(default_warehouse, zone, place.first_spelling, place.last_spelling);
         truncate staging.row;
-        -- Most rows are spelt plainly and are new: those go where they belong in one statement. A text that only looks like
-        -- a value stops it (then the casts are guarded, which costs a third more), a known movement as well.
-        while changes is not null loop
-            begin
-                insert into core.stock_movements
-                    (posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at, in_kg, out_kg, source_data_id, line, key_hash)
-                select v.posted_at, v.nomenclature_id, v.warehouse_id, v.operation, v.document_number, v.batch_received_at, v.in_kg, v.out_kg,
-                    accept_movements.source_data_id, v.line, v.key_hash
-                from internal.movement_verdicts(true, is_guarded, decimal_mark, is_signed, latest, changes, after_row, upto_row) as v
-                where v.reason is null;
-                get diagnostics stored_count = row_count;
-                exit;
-            exception
-                when data_exception then
-                    exit when is_guarded;
-                    is_guarded := true;
-                when unique_violation then
-                    exit;
-            end;
-        end loop;
+        -- Most rows are spelt plainly and are new: those go where they belong in one statement. A known movement stops it.
+        begin
+            insert into core.stock_movements
+                (posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at, in_kg, out_kg, source_data_id, line, key_hash)
+            select j.posted_at, n.nomenclature_id, n.warehouse_id, j.operation, j.document_number, j.batch_received_at, j.in_kg, j.out_kg,
+                accept_movements.source_data_id, j.line,
+                internal.movement_key(n.warehouse_id, j.operation, j.document_number, j.batch_received_at)
+            from internal.block_judged(place) as j
+            inner join staging.meaning as n on n.spelling = j.spelling
+            where n.nomenclature_id is not null;
+            get diagnostics stored_count = row_count;
+        exception when unique_violation then
+            null;
+        end;
         -- The others are looked at one by one.
-        if stored_count = 0 then
-            insert into staging.row select s.* from staging.stream as s where s.ctid > after_row and s.ctid <= upto_row;
-        elsif stored_count < accept_movements.row_count then
+        if stored_count < place.row_count then
             insert into staging.row
             select s.*
-            from staging.stream as s
-            where s.ctid > after_row and s.ctid <= upto_row
-              and s.line in (
-                  select v.line
-                  from internal.movement_verdicts(true, is_guarded, decimal_mark, is_signed, latest, changes, after_row, upto_row) as v
-                  where v.reason is not null
-              );
+            from internal.block_rows(place) as s
+            where not exists (
+                select from internal.block_judged(place) as j
+                inner join staging.meaning as n on n.spelling = j.spelling
+                where stored_count > 0 and j.line = s.line and n.nomenclature_id is not null
+            );
         end if;
     end if;
 
     select count(*) into staged_count from staging.row as r;
-    if stored_count + staged_count <> accept_movements.row_count then
-        raise exception 'staged % rows, found % of them', accept_movements.row_count, stored_count + staged_count;
+    if stored_count + staged_count <> place.row_count then
+        raise exception 'staged % rows, found % of them', place.row_count, stored_count + staged_count;
     end if;
     result.read_count := stored_count + staged_count;
     result.loaded_count := stored_count;
@@ -89,6 +75,10 @@ begin
     result.duplicate_count := 0;
 
     if staged_count > 0 then
+        if zone is not null and coalesce(options ->> 'date_format', 'DMY') = 'DMY' then
+            perform set_config('timezone', zone, true), set_config('datestyle', 'ISO, DMY', true);
+            changes := internal.clock_changes(zone, latest);
+        end if;
         perform internal.read_stamps(options, changes);
         create temp table if not exists judged (
             line int, nomenclature_id int, warehouse_id int, posted_at timestamptz, operation text, document_number text,
@@ -98,7 +88,7 @@ begin
         insert into pg_temp.judged
         select v.line, v.nomenclature_id, v.warehouse_id, v.posted_at, v.operation, v.document_number, v.batch_received_at,
             case when v.reason is null then v.in_kg end, case when v.reason is null then v.out_kg end, v.key_hash, v.reason, v.column_name
-        from internal.movement_verdicts(false, true, decimal_mark, is_signed, latest, changes) as v;
+        from internal.movement_verdicts(decimal_mark, place.is_signed, latest, changes, place.first_spelling) as v;
         select count(*) into candidate_count from pg_temp.judged as j where j.reason is null;
 
         insert into core.stock_movements as m
@@ -133,17 +123,15 @@ begin
         end if;
         result.rejected_count := internal.record_rejects(accept_movements.source_data_id);
         result.duplicate_count := result.read_count - result.loaded_count - result.rejected_count;
+        perform set_config('timezone', session_zone, true), set_config('datestyle', session_style, true);
     end if;
-
-    perform set_config('timezone', session_zone, true), set_config('datestyle', session_style, true);
     return result;
 end
 $$;
 
-comment on function internal.accept_movements(int, jsonb, int, tid, tid, bigint) is
+comment on function internal.accept_movements(int, jsonb, int) is
 'Gives every staged row of a block of movements its verdict, and stores the good ones.
 
-The block: its number in staging.spelling, and row_count rows of staging.stream from after_row (left out) to upto_row; else all
-of staging.row. options: time_zone, date_format,
-decimal, dst, warehouse, on_conflict (skip, update, fail). Rejected rows go to core.validation_errors with their
+block: its number in staging.block, where internal.judge_movements entered it; NULL = all of staging.row. options: time_zone,
+date_format, decimal, dst, warehouse, on_conflict (skip, update, fail). Rejected rows go to core.validation_errors with their
 reason.';

@@ -12,8 +12,7 @@ declare
     inserted_count bigint;
     offending record;
 begin
-    truncate staging.spelling;
-    perform internal.spell_names('staging.row');
+    perform internal.spell_names();
     perform internal.remember_names(default_warehouse, zone);
     perform internal.read_stamps(options);
 

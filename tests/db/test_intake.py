@@ -15,7 +15,7 @@ import pytest
 
 from loader import ingest
 from loader.errors import Refused
-from loader.reading import ReadOptions
+from loader.reading import ReadOptions, copying
 
 Connection = psycopg.Connection[Any]
 Import = Callable[..., ingest.ImportResult]
@@ -29,6 +29,23 @@ REJECTS = (
     "select e.line, e.reason, e.column_name from core.validation_errors as e"
     " where e.source_data_id = %s order by e.line"
 )
+# What the loader does while it reads.
+NUMBER_NAMES = """
+with named as (
+    select s.line, jsonb_build_array(s.item, s.product_type, s.warehouse, s.document_type, s.item_group) as names
+    from staging.stream as s
+), numbered as (
+    select n.line, dense_rank() over (order by n.names) as number, n.names from named as n
+), spelt as (
+    insert into staging.spelling (number, item, product_type, warehouse, document_type, item_group)
+    select distinct n.number, coalesce(n.names ->> 0, ''), coalesce(n.names ->> 1, ''), coalesce(n.names ->> 2, ''),
+        coalesce(n.names ->> 3, ''), coalesce(n.names ->> 4, '')
+    from numbered as n
+)
+update staging.stream as s
+set spelling = n.number, item = null, product_type = null, warehouse = null, document_type = null, item_group = null
+from numbered as n where n.line = s.line
+"""
 
 
 def a_file(db: Connection) -> int:
@@ -74,13 +91,14 @@ def quickly(
     with db.transaction(force_rollback=True):
         number = a_file(db)
         stage(db, "stream", rows)
-        db.execute("truncate staging.spelling")
-        last = db.execute("select max(s.ctid)::text from staging.stream as s").fetchone()
-        assert last is not None
-        db.execute("select internal.spell_names('staging.stream', 1, '(0,0)', %s::tid)", (last[0],))
+        db.execute("truncate staging.spelling, staging.meaning, staging.judged, staging.block")
+        db.execute(NUMBER_NAMES)
+        db.execute(
+            "select internal.judge_movements(1, 1, %s, true, %s)", (len(rows), json.dumps(options))
+        )
         verdict = db.execute(
-            "select (a).* from internal.accept_movements(%s, %s, 1, '(0,0)', %s::tid, %s) as a",
-            (number, json.dumps(options), last[0], len(rows)),
+            "select (a).* from internal.accept_movements(%s, %s, 1) as a",
+            (number, json.dumps(options)),
         ).fetchone()
         return (
             db.execute(FACTS, (number,)).fetchall(),
@@ -111,6 +129,20 @@ STAMPS = [
     "2025-01-06 10:00 PM", "2025-01-06 allballs", "20250106", "Jan 6 2025",
 ]
 # fmt: on
+
+
+def test_names_of_a_block_that_is_still_being_staged_are_left_for_later(db: Connection) -> None:
+    db.execute("truncate staging.spelling, staging.meaning")
+    db.execute(
+        "insert into staging.spelling"
+        " select n, 'ITEM ' || n, '', '', 'sale', '' from generate_series(1, 3) as n"
+    )
+    known = "select array_agg(m.spelling order by 1) from staging.meaning as m where"
+    for last in (1, 2, 3):
+        db.execute("select internal.remember_names('main', 'UTC', 1, %s)", (last,))
+        row = db.execute(f"{known} m.nomenclature_id is not null").fetchone()
+        assert row == (list(range(1, last + 1)),)
+        assert db.execute(f"{known} m.nomenclature_id is null").fetchone() == (None,)
 
 
 @pytest.mark.parametrize("decimal", [None, ",", "."])
@@ -400,6 +432,31 @@ HEAD = "sku,doc_type,doc_number,doc_time,batch,in_kg,out_kg\n"
 BALANCE_HEAD = (
     "Номенклатура;Начальный остаток;Приход;Расход;Конечный остаток;Начало периода;Конец периода\n"
 )
+
+
+def test_blocks_keep_to_themselves_whatever_their_rows_and_names(
+    bring: Import, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long and short rows share pages across blocks; names are forgotten and numbered again.
+    monkeypatch.setattr(ingest, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(copying, "REMEMBERED", 50)
+    chance = random.Random(3)
+    lines = [
+        f"P{chance.randrange(40)};{kind};{number};2025-01-{1 + number % 28:02d} 10:00:00;"
+        f"{'soon' if number % 700 == 5 else 1.5};{'x' * chance.choice((0, 5, 60, 300, 1500))}"
+        for number, kind in enumerate(chance.choices(("sale", "receipt"), k=6000))
+    ]
+    text = "Item;Document type;Document number;Date;Quantity;Note\n" + "\n".join(lines)
+    assert counts(bring(text)) == (6000, 5991, 0, 9)
+    assert counts(bring(text + "\n")) == (6000, 0, 5991, 9)
+    (stored,) = ask(
+        fresh_url,
+        "select array_agg(row(p.name, m.operation, m.document_number)::text order by m.line)"
+        " from core.stock_movements as m inner join core.nomenclature as p on p.id = m.nomenclature_id",
+    )
+    assert stored[0] == [
+        f"({','.join(line.split(';')[:3])})" for line in lines if ";soon;" not in line
+    ]
 
 
 def test_balances_of_one_period_from_two_files(bring: Import, fresh_url: str) -> None:

@@ -24,7 +24,8 @@ from tests.loader.test_cli import HEAD, command, movements, one, run
 STAGED = (
     "select (select count(*) from staging.row) + (select count(*) from staging.stream)"
     " + (select count(*) from staging.spelling) + (select count(*) from staging.meaning)"
-    " + (select count(*) from staging.stamp)"
+    " + (select count(*) from staging.stamp) + (select count(*) from staging.judged)"
+    " + (select count(*) from staging.block)"
 )
 BUSY = (
     "select count(*) from pg_stat_activity where application_name = 'loader'"
