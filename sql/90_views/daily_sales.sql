@@ -5,7 +5,7 @@ from core.stock_movements as m
 inner join core.nomenclature as n on n.id = m.nomenclature_id
 inner join core.warehouses as w on w.id = m.warehouse_id
 where m.operation in ('sale', 'return')
-group by 1, n.id, w.id;
+group by date_trunc('day', m.posted_at at time zone w.time_zone), n.id, w.id;
 
 comment on view bi.daily_sales is 'What was sold each day: one row a product, warehouse and day with sales; returns count against them.';
 comment on column bi.daily_sales.time is 'Start of the day in the zone of the warehouse.';
