@@ -8,6 +8,10 @@ down_revision = "0003"
 
 def upgrade() -> None:
     run(r"""
+alter table core.python_module add column bytecode bytea, add column interpreter text;
+comment on column core.python_module.bytecode is 'The module compiled, so that a session need not; NULL = not yet.';
+comment on column core.python_module.interpreter is 'The Python it was compiled by; another compiles the source.';
+
 create table core.model_definition (
     name text primary key check (name = btrim(name) and name <> '' and length(name) <= 200),
     kind text not null,
@@ -34,7 +38,7 @@ comment on column core.model_definition.time_column is 'Column of the time.';
 comment on column core.model_definition.value_column is 'Column of the value, in the unit of the series.';
 comment on column core.model_definition.key_columns is 'Columns that tell the series apart; empty = one series.';
 comment on column core.model_definition.options is 'Options as given: step, time_zone, seasons, horizon, aggregate, missing, max_gap, folds, kind.';
-comment on column core.model_definition.grid is 'Steps of the series: unit (second, day, month), count, phase, zone, is_local; NULL = not known before the first rows are there.';
+comment on column core.model_definition.grid is 'Steps of the series: unit (second, day, month), count, phase, zone, type of the time column, is_local; NULL = not known before the first rows are there.';
 comment on column core.model_definition.time_to_live is 'Age at which a fit counts as stale.';
 comment on column core.model_definition.created_at is 'When it was created.';
 comment on column core.model_definition.created_by is 'Database role that created it.';
@@ -89,6 +93,8 @@ create table core.model_series (
     label text not null,
     unique (model, series_key)
 );
+create index model_series_label_idx on core.model_series (model, label);
+comment on index core.model_series_label_idx is 'Usage: a series by its name.';
 comment on table core.model_series is 'Holds the series of the models.';
 comment on column core.model_series.id is 'Key.';
 comment on column core.model_series.model is 'The model.';
@@ -147,8 +153,8 @@ create table cache.ml_models (
     note text,
     data_length int not null check (data_length > 0),
     fitted_length int not null check (fitted_length > 0),
-    observation_count int not null check (observation_count > 0),
     gap_count int not null default 0,
+    first_data_date timestamptz not null,
     last_data_date timestamptz not null,
     trained_at timestamptz not null default clock_timestamp(),
     last_used_at timestamptz not null default now(),
@@ -175,8 +181,8 @@ comment on column cache.ml_models.label is 'What was chosen, for people.';
 comment on column cache.ml_models.note is 'What to know about the fit; NULL = nothing.';
 comment on column cache.ml_models.data_length is 'Steps taken in, filled gaps included.';
 comment on column cache.ml_models.fitted_length is 'Steps the last full fit had; the rest came by updates.';
-comment on column cache.ml_models.observation_count is 'Rows the data hash covers, in the order of time.';
 comment on column cache.ml_models.gap_count is 'Gaps filled among data_length.';
+comment on column cache.ml_models.first_data_date is 'Time of the first step taken in.';
 comment on column cache.ml_models.last_data_date is 'Time of the last observation.';
 comment on column cache.ml_models.trained_at is 'When it was fitted or updated.';
 comment on column cache.ml_models.last_used_at is 'When it was last used, to the hour.';
@@ -399,6 +405,7 @@ alter table core.model_versions
 alter table core.model_versions rename column model to name;
 alter table core.model_versions rename to models;
 drop table core.model_definition;
+alter table core.python_module drop column bytecode, drop column interpreter;
 comment on table core.models is 'Holds models by name and version; a fit that changes nothing makes no version.';
 comment on column core.models.name is 'Name; shrinkage is the model of the curves.';
 comment on column core.models.model_type is 'Kind of model.';

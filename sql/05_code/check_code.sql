@@ -5,6 +5,8 @@ language plpython3u volatile
 set search_path = pg_catalog, pg_temp
 as $python$
 import importlib
+import marshal
+import sys
 import traceback
 
 rows = plpy.execute("select name from core.python_module order by name")
@@ -24,10 +26,17 @@ for row in rows:
             detail=f"Found while importing {row['name']}.",
             sqlstate="ML902",
         )
+    else:
+        plpy.execute(
+            plpy.prepare(
+                "update core.python_module set bytecode = $2, interpreter = $3 where name = $1", ["text", "bytea", "text"]
+            ),
+            [row["name"], marshal.dumps(sys.modules[row["name"]].__spec__.loader.code(row["name"])), sys.version],
+        )
 return len(rows)
 $python$;
 
 comment on function internal.check_code() is
-'Imports every Python module stored in the database once; returns how many.
+'Imports every Python module stored in the database once, and keeps it compiled; returns how many.
 
 Raises ML902 naming the module and line that cannot be imported. loader db upgrade ends with it.';

@@ -8,9 +8,10 @@ as $load$
 import importlib.abc
 import importlib.util
 import linecache
+import marshal
 import sys
 
-rows = plpy.execute("select name, source, is_package, sha256 from core.python_module")
+rows = plpy.execute("select name, source, is_package, sha256, bytecode, interpreter from core.python_module")
 modules = {row["name"]: row for row in rows}
 if not modules or any(not row["sha256"].startswith(sha256) for row in modules.values()):
     plpy.error(
@@ -32,12 +33,19 @@ class Database(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             name, self, origin=origin, is_package=row["is_package"]
         )
 
-    def exec_module(self, module):
+    def code(self, name):
+        row = modules[name]
         # PL/Python takes its own first line off every line number of an error; this one makes up for it.
-        source = "\n" + modules[module.__name__]["source"]
-        origin = module.__spec__.origin
+        source = "\n" + row["source"]
+        origin = f"<core.python_module {name}>"
         linecache.cache[origin] = (len(source), None, source.splitlines(True), origin)
-        exec(compile(source, origin, "exec"), module.__dict__)
+        # Compiled by the upgrade: to do so anew would be a good part of a session's first call.
+        if row["bytecode"] is not None and row["interpreter"] == sys.version:
+            return marshal.loads(row["bytecode"])
+        return compile(source, origin, "exec")
+
+    def exec_module(self, module):
+        exec(self.code(module.__name__), module.__dict__)
 
 
 sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != Database.__name__]

@@ -55,7 +55,7 @@ begin
             ) as g
             where g.gap > 0
             $statement$,
-            'partition by ' || internal.key_names(cardinality(definition.key_columns)), internal.key_list(definition.key_columns),
+            'partition by ' || internal.key_names('o', cardinality(definition.key_columns)), internal.key_list(definition.key_columns),
             definition.time_column, internal.source_clause(definition), definition.value_column
         ) into gap;
         if gap is null then
@@ -71,7 +71,7 @@ begin
             else jsonb_build_object('unit', 'second', 'count', greatest(1, round(gap))::int)
         end;
     end if;
-    grid := grid || jsonb_build_object('zone', zone, 'is_local', time_type <> 'timestamptz'::regtype, 'phase', 0);
+    grid := grid || jsonb_build_object('zone', zone, 'type', time_type::text, 'is_local', time_type <> 'timestamptz'::regtype, 'phase', 0);
     -- Steps of several units begin where most of the data do: weeks on their weekday, fiscal years in their month.
     if (grid ->> 'count')::int > 1 then
         execute format('select mode() within group (order by mod(mod(%1$s, %2$s) + %2$s, %2$s)) from %3$s where source.%4$I is not null and source.%5$I is not null',
@@ -91,7 +91,7 @@ begin
             ) as k
             $statement$,
             internal.key_list(definition.key_columns), internal.step_expression(grid, definition.time_column), internal.source_clause(definition),
-            definition.value_column, definition.time_column, 'group by ' || internal.key_names(cardinality(definition.key_columns))
+            definition.value_column, definition.time_column, 'group by ' || internal.key_names('o', cardinality(definition.key_columns))
         ) into figures;
         if figures.step_count < 0.5 * figures.span or figures.row_count > 1.2 * figures.step_count then
             raise exception 'the times have no regular step'

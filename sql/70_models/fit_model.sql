@@ -57,10 +57,10 @@ begin
     from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.ordinal) as f
     where f.data_hash = r.data_hash and f.id <> r.id;
     insert into cache.ml_models (id, model_name, kind, fitted_kind, options_hash, data_hash, parameters, signature, label, note, data_length, fitted_length,
-        observation_count, gap_count, last_data_date, version, supports_incremental, fall_back_reason)
+        gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason)
     select distinct on (r.id) r.id, definition.name, definition.kind, r.kind, store_fits.options_hash, r.data_hash, r.parameters,
         internal.sign_model(r.kind, r.version, r.data_hash, r.parameters::text), r.label, r.note, r.length, coalesce(r.fitted_length, r.length),
-        i.observation_count, r.gaps, internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason
+        r.gaps, internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason
     from pg_temp.fit_result as r
     inner join pg_temp.series_input as i on i.ordinal = r.ordinal
     where r.parameters is not null
@@ -166,7 +166,7 @@ begin
         insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, note, ml_model_id, data_hash, observation_count,
             gap_count, first_time, last_time)
         select fit_relation.run_id, s.id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, c.note, c.id, c.data_hash,
-            c.data_length, c.gap_count, internal.step_time(definition.grid, internal.step_number(definition.grid, c.last_data_date) - c.data_length + 1), c.last_data_date
+            c.data_length, c.gap_count, c.first_data_date, c.last_data_date
         from pg_temp.series_input as i
         inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
         inner join cache.ml_models as c on c.kind = definition.kind and c.options_hash = fit.options_hash and c.data_hash = i.data_hash
@@ -192,8 +192,7 @@ begin
               and c.trained_at > now() - definition.time_to_live
             order by o.run_id desc
             limit 1
-        ) as p on i.observation_count > p.observation_count
-            and i.observation_count - p.observation_count + p.data_length <= 1.1 * p.fitted_length
+        ) as p on i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length between p.data_length + 1 and 1.1 * p.fitted_length
         where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = s.id);
         delete from pg_temp.series_input as i
         where not exists (select from pg_temp.fit_todo as t where t.ordinal = i.ordinal);
@@ -213,11 +212,11 @@ begin
             for batch in
                 select b.number, array_agg(b.ordinal order by b.ordinal) as ordinals,
                     string_agg(b.steps, ''::bytea order by b.ordinal) as steps, string_agg(b."values", ''::bytea order by b.ordinal) as "values",
-                    string_agg(int4send(b.observation_count), ''::bytea order by b.ordinal) as counts,
+                    string_agg(int4send(octet_length(b.steps) / 8), ''::bytea order by b.ordinal) as counts,
                     jsonb_agg(jsonb_build_object('kind', c.kind, 'parameters', c.parameters, 'length', c.data_length,
-                        'observations', c.observation_count) order by b.ordinal) as known
+                        'last_step', internal.step_number(definition.grid, c.last_data_date)) order by b.ordinal) as known
                 from (
-                    select i.*, t.known_id, floor((sum(i.observation_count) over (order by i.ordinal) - 1) / 20000) as number
+                    select i.*, t.known_id, floor((sum(i.row_count) over (order by i.ordinal) - 1) / 20000) as number
                     from pg_temp.fit_todo as t
                     inner join pg_temp.series_input as i on i.ordinal = t.ordinal
                     where (t.known_id is not null) = (task = 'updated')

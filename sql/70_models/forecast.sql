@@ -16,7 +16,7 @@ begin
     complete := internal.fit_options(definition);
     select internal.fit_series(definition.kind, complete -> 'kind_options', complete, internal.step_seconds(definition.grid),
         coalesce(horizon, (complete ->> 'horizon')::int), string_agg(i.steps, ''::bytea order by i.ordinal),
-        string_agg(i."values", ''::bytea order by i.ordinal), string_agg(int4send(i.observation_count), ''::bytea order by i.ordinal))::jsonb
+        string_agg(i."values", ''::bytea order by i.ordinal), string_agg(int4send(octet_length(i.steps) / 8), ''::bytea order by i.ordinal))::jsonb
     into results
     from pg_temp.series_input as i
     having count(*) > 0;

@@ -26,10 +26,7 @@ begin
         inner join core.model_series as s on s.model = $2 and %s
         where o.n >= $3 and abs(o.v) < 'infinity'
         $statement$, internal.observation_query(definition, null),
-        coalesce((
-            select string_agg(format('coalesce(o.key_%1$s, chr(1)) = coalesce(s.series_key[%1$s], chr(1))', k.place), ' and ')
-            from generate_subscripts(definition.key_columns, 1) as k (place)
-        ), 'true')
+        internal.key_condition(definition.key_columns, 'o', 's.series_key')
     ) using definition.grid, definition.name, first_step;
     analyze pg_temp.observed;
     -- A value that changed afterwards is taken in too: what counts is what the source says now.

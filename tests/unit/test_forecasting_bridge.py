@@ -88,7 +88,7 @@ def test_bytes_that_do_not_match_are_refused() -> None:
 
 def test_an_update_is_refused_where_the_past_looks_different() -> None:
     (old,) = fitted([(range(40), VALUES)], "ets")
-    known = {"kind": "ets", "parameters": old["parameters"], "length": 40, "observations": 40}
+    known = {"kind": "ets", "parameters": old["parameters"], "length": 40, "last_step": 39}
     for steps, values, possible in (
         (range(41), [*VALUES, 181.0], True),
         # A long gap since: only what follows it would be used.

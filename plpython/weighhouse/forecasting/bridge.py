@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from weighhouse import pg
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
-from weighhouse.forecasting import backtest as rolling
 from weighhouse.forecasting import grid, kind
 from weighhouse.forecasting.contract import Fit, Floats, Forecast, Kind, Parameters, Series
 
@@ -252,7 +251,7 @@ def update(
     ----------
     known : str
         JSON list, for each series `kind`, `parameters`, `length` (steps taken in so far),
-        `observations` (of them, those that were observed: the first ones of the history).
+        `last_step` (the last of them).
     options, step_seconds, horizon, steps, values, counts, check
         As of `fit`; the whole history.
 
@@ -269,8 +268,9 @@ def update(
         check()
         ready = _ready(step, value, given, step_seconds)
         length = int(old["length"])
-        last_step = int(step[int(old["observations"]) - 1])
-        if isinstance(ready, WeighhouseError) or ready.first_step + length - 1 != last_step:
+        if isinstance(ready, WeighhouseError) or ready.first_step + length - 1 != int(
+            old["last_step"]
+        ):
             results.append(None)
             continue
         model = kind(old["kind"])
@@ -338,6 +338,9 @@ def backtest(
         95 %, naive, seasonal naive. `scores`: place, fold (None: all), method, metric, value (None:
         not defined), rows. `failures`: place, fold (None: all), reason, sqlstate, hint.
     """
+    # Who only forecasts does not pay for it.
+    from weighhouse.forecasting import backtest as rolling
+
     own, given, where = json.loads(kind_options), json.loads(options), json.loads(folds)
     ready: list[tuple[int, Ready]] = []
     observed: list[NDArray[np.bool_]] = []
