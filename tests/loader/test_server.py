@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ import pytest
 import yaml
 from psycopg import conninfo
 
-from loader import doctor, server
+from loader import doctor, schema, server
 from loader.errors import Busy, ConnectionFailed, Refused, UsageError
 from loader.server import cluster as clusters
 from loader.server import layout, libraries, processes, root, system, tools
@@ -724,8 +725,8 @@ class TestLife:
 
     def test_has_all_that_is_needed(self, living: Path) -> None:
         verdicts = {found.name: found.verdict for found in doctor.run(server.dsn())}
-        schema = verdicts.pop("schema")
-        assert schema == "WARN"  # nothing set up yet
+        schema_verdict = verdicts.pop("schema")
+        assert schema_verdict == "WARN"  # nothing set up yet
         assert set(verdicts.values()) == {"OK"}, verdicts
         with psycopg.connect(server.dsn()) as connection:
             row = connection.execute("select current_user, count(*) from pg_extension").fetchone()
@@ -838,6 +839,61 @@ class TestLife:
         assert limited["role"].verdict == "WARN"
         assert limited["numpy in the server"].verdict == "WARN"
         assert all(found.fix for found in limited.values() if found.verdict != "OK")
+
+    def test_a_fit_killed_in_the_middle_leaves_the_old_version(self, living: Path) -> None:
+        """kill -9 of the backend: the server recovers by itself, the run is kept as cancelled."""
+        url = server.dsn()
+        schema.upgrade(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create schema shop")
+            connection.execute(
+                "create table shop.sale as select '2026-01-01'::date + t as at, 'b0' as branch,"
+                " 50 + 10 * (t % 7) + random() as quantity from generate_series(0, 90) as t"
+            )
+            connection.execute(
+                "select * from api.create_model('sales', 'shop.sale', 'at', 'quantity', '{branch}')"
+            )
+            connection.execute("select * from api.fit_model('sales')")
+            connection.execute(
+                "insert into shop.sale select at, 'b' || n, quantity + random() from shop.sale"
+                " cross join generate_series(1, 2000) as n"
+            )
+            said = connection.execute("select * from bi.forecast order by time").fetchall()
+            fitting = psycopg.connect(url, autocommit=True)
+            pid = fitting.info.backend_pid
+
+            def fit() -> None:
+                with contextlib.suppress(psycopg.OperationalError):
+                    fitting.execute("call api.run_fit('sales')")
+
+            thread = threading.Thread(target=fit)
+            thread.start()
+            done = "select coalesce(max(done_count), 0) from bi.fit_progress"
+            assert processes.wait(lambda: (connection.execute(done).fetchone() or (0,))[0] > 0, 60)
+            os.kill(pid, signal.SIGKILL)
+            thread.join(30)
+            fitting.close()
+
+        def is_back() -> bool:
+            try:
+                psycopg.connect(url).close()
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        assert processes.wait(is_back, 30)
+        with psycopg.connect(url, autocommit=True) as connection:
+            assert said == connection.execute("select * from bi.forecast order by time").fetchall()
+            last = "select status, version from bi.training_run order by run_id desc limit 1"
+            assert connection.execute(last).fetchone() == ("cancelled", None)
+            stored = connection.execute("select count(*) from cache.ml_models").fetchone()
+            assert stored == (1,)
+            # The next fit is not kept waiting, and writes down how that one ended.
+            connection.execute("delete from shop.sale where branch not in ('b0', 'b1')")
+            again = connection.execute(
+                "select fitted_count, cached_count from api.fit_model('sales')"
+            )
+            assert again.fetchone() == (1, 1)
 
     def test_stop_and_purge_leave_nothing(self, living: Path) -> None:
         assert server.stop() is True
