@@ -201,7 +201,7 @@ def clients(url: str, seconds: int, series: int) -> Row | None:
         script.write_text(
             f"\\set branch random(0, {series - 1})\n"
             f"select 1 / (count(distinct version) = 1 and count(*) = {HORIZON})::int"
-            " from bi.forecast where model = 'one' and series = ':branch';\n",
+            " from bi.forecast where model = 'one' and series = :branch::text;\n",
             "utf-8",
         )
         done = threading.Event()
@@ -210,8 +210,9 @@ def clients(url: str, seconds: int, series: int) -> Row | None:
         thread.start()
         result = subprocess.run(
             [
-                program, "-n", "-c", "100", "-j", "2", "-T", str(seconds), "-f", str(script),
-                "-l", "--log-prefix", str(Path(name) / "log"), str(parts["dbname"]),
+                program, "-n", "-M", "prepared", "-c", "100", "-j", "2", "-T", str(seconds),
+                "-f", str(script), "-l", "--log-prefix", str(Path(name) / "log"),
+                str(parts["dbname"]),
             ],
             env={
                 **os.environ,

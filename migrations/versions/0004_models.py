@@ -193,7 +193,8 @@ comment on column cache.ml_models.invalidated_at is 'When somebody declared it v
 
 create table core.run_outcome (
     run_id bigint not null references core.training_run on delete cascade,
-    series_id int not null references core.model_series on delete cascade,
+    -- Rows of runs go with their run, and a model's series with its runs: a key of its own would be checked for every row.
+    series_id int not null,
     outcome text not null check (outcome in ('fitted', 'cached', 'updated', 'fell_back', 'failed')),
     kind text,
     label text,
@@ -272,7 +273,7 @@ comment on column core.forecast_ledger.actual_at is 'When the actual was joined;
 
 create table core.backtest_forecast (
     run_id bigint not null references core.training_run on delete cascade,
-    series_id int not null references core.model_series on delete cascade,
+    series_id int not null,
     fold int not null,
     step int not null,
     origin_time timestamptz not null,
@@ -289,8 +290,6 @@ create table core.backtest_forecast (
     constraint figures_are_finite check (greatest(abs(actual), abs(forecast), abs(lower_80), abs(upper_80), abs(lower_95), abs(upper_95),
         abs(naive), abs(seasonal_naive)) < 'infinity')
 );
-create index backtest_forecast_series_id_idx on core.backtest_forecast (series_id);
-comment on index core.backtest_forecast_series_id_idx is 'Usage: dropping a model.';
 comment on table core.backtest_forecast is 'Holds the forecasts of evaluations, one row a fold and step, beside what happened and the baselines.';
 comment on column core.backtest_forecast.run_id is 'The evaluation.';
 comment on column core.backtest_forecast.series_id is 'The series.';
@@ -309,7 +308,7 @@ comment on column core.backtest_forecast.seasonal_naive is 'The observation one 
 
 create table core.backtest_metric (
     run_id bigint not null references core.training_run on delete cascade,
-    series_id int references core.model_series on delete cascade,
+    series_id int,
     fold int,
     method text not null check (method in ('model', 'naive', 'seasonal_naive')),
     metric text not null,
@@ -318,8 +317,6 @@ create table core.backtest_metric (
     unique nulls not distinct (run_id, series_id, fold, method, metric),
     constraint figures_are_finite check (abs(value) < 'infinity')
 );
-create index backtest_metric_series_id_idx on core.backtest_metric (series_id);
-comment on index core.backtest_metric_series_id_idx is 'Usage: dropping a model.';
 comment on table core.backtest_metric is 'Holds the measures of evaluations in long form, those of the baselines beside those of the model.';
 comment on column core.backtest_metric.run_id is 'The evaluation.';
 comment on column core.backtest_metric.series_id is 'The series; NULL = all.';
