@@ -183,16 +183,18 @@ begin
         select i.ordinal, p.id
         from pg_temp.series_input as i
         inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
-        left join lateral (
-            select c.*
+        left join (
+            -- All series at once: row by row the planner may look at every stored fit for each.
+            select distinct on (o.series_id) o.series_id, c.id, c.last_data_date, c.data_length, c.fitted_length
             from core.run_outcome as o
+            inner join core.model_series as x on x.id = o.series_id and x.model = definition.name
             inner join cache.ml_models as c on c.id = o.ml_model_id
-            where o.series_id = s.id and not fit_relation.refit and c.kind = definition.kind and c.options_hash = fit.options_hash
+            where not fit_relation.refit and c.kind = definition.kind and c.options_hash = fit.options_hash
               and c.supports_incremental and c.fitted_kind = c.kind and c.invalidated_at is null
               and c.trained_at > now() - definition.time_to_live
-            order by o.run_id desc
-            limit 1
-        ) as p on i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length between p.data_length + 1 and 1.1 * p.fitted_length
+            order by o.series_id, o.run_id desc
+        ) as p on p.series_id = s.id
+            and i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length between p.data_length + 1 and 1.1 * p.fitted_length
         where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = s.id);
         delete from pg_temp.series_input as i
         where not exists (select from pg_temp.fit_todo as t where t.ordinal = i.ordinal);
