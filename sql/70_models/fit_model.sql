@@ -101,13 +101,15 @@ set jit = off
 set client_min_messages = warning
 as $$
 declare
+    -- Asked once: inside the query it would be asked for every stored fit.
+    missing uuid [] := internal.missing_in_memory(ids);
     fetched record;
 begin
     select array_agg(c.id) as id, array_agg(c.fitted_kind) as kind, array_agg(c.version) as version, array_agg(c.data_hash) as data_hash,
         array_agg(c.parameters::text) as parameters, array_agg(c.signature) as signature
     into fetched
     from cache.ml_models as c
-    where c.id = any(internal.missing_in_memory(ids));
+    where c.id = any(missing);
     return query
     select f.place, f.step, f.mean, f.lower, f.upper
     from internal.forecast_stored(ids, horizon, levels, fetched.id, fetched.kind, fetched.version, fetched.data_hash, fetched.parameters, fetched.signature) as f;
@@ -258,7 +260,8 @@ begin
         'UTF8')), 'hex')
     into version_hash
     from core.run_outcome as o where o.run_id = fit_relation.run_id;
-    if not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.outcome <> 'cached') then
+    -- A series that fails as it did before changes nothing either.
+    if not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.outcome not in ('cached', 'failed')) then
         select v.id into version_id
         from core.model_versions as v
         where v.model = definition.name and v.data_hash = version_hash and v.status <> 'failed'

@@ -1,7 +1,10 @@
 create or replace view bi.training_run as
 select r.started_at as time, r.id as run_id, r.model, r.task,
+    -- Who runs a model holds its lock (internal.open_run): a session may outlive the run that was cancelled in it.
     case when r.status in ('queued', 'running') and not exists (
-        select from pg_stat_activity as a where a.pid = r.backend_pid and a.backend_start <= r.started_at
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.classid = x'5745494d'::int::oid and l.objid::bigint = hashtext(r.model)::bigint & x'ffffffff'::bigint
+          and l.pid = r.backend_pid
     ) then 'cancelled' else r.status end as status,
     r.requested_by, v.version,
     extract(epoch from coalesce(r.finished_at, case when r.status = 'running' then now() end) - r.started_at)::float8 as duration_seconds,
@@ -19,7 +22,7 @@ comment on column bi.training_run.time is 'Start.';
 comment on column bi.training_run.run_id is 'Key of the run.';
 comment on column bi.training_run.model is 'The model.';
 comment on column bi.training_run.task is 'fit or evaluate.';
-comment on column bi.training_run.status is 'queued, running, succeeded, failed, cancelled (also: its session is gone).';
+comment on column bi.training_run.status is 'queued, running, succeeded, failed, cancelled (also: its session no longer runs it).';
 comment on column bi.training_run.requested_by is 'Database role that asked.';
 comment on column bi.training_run.version is 'Version it made or evaluated; NULL = none.';
 comment on column bi.training_run.duration_seconds is 'From start to end, or until now.';

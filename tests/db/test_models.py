@@ -277,6 +277,54 @@ def test_unchanged_data_are_cached_and_make_no_version(db: Connection) -> None:
     assert first["fitted_count"] == 3
 
 
+def test_a_series_that_fails_again_makes_no_version(db: Connection) -> None:
+    sold(db, {"good": MONTHS, "twice": MONTHS})
+    db.execute("insert into shop.sale values ('2020-03-01', 'twice', 1)")
+    create(db, step="1 month", horizon=3)
+    assert fit(db)["version"] == 1
+    again = fit(db)
+    assert (again["version"], again["cached_count"], again["failed_count"]) == (1, 1, 1)
+    assert value(db, "select count(*) from core.model_versions where model = 'sales'") == 1
+
+
+def test_a_model_all_of_whose_series_fail_has_a_failed_version(db: Connection) -> None:
+    sold(db, {"twice": MONTHS})
+    db.execute("insert into shop.sale values ('2020-03-01', 'twice', 1)")
+    create(db, step="1 month", horizon=3)
+    done = fit(db)
+    assert (done["status"], done["failed_count"]) == ("failed", 1)
+    assert value(db, "select status from bi.training_run") == "failed"
+    refused(db, "22023", "select * from api.deploy_version('sales', 1)")
+    refused(db, "ML201", "select * from api.forecast('sales')")
+
+
+def test_a_model_of_an_empty_table_finds_its_step_when_rows_come(db: Connection) -> None:
+    sold(db, {"north": []})
+    assert create(db, horizon=2)["step"] is None
+    db.execute(
+        "insert into shop.sale select '2026-01-01'::date + t, 'north', t from generate_series(1, 9) as t"
+    )
+    assert fit(db)["fitted_count"] == 1
+    assert value(db, "select count(*) from bi.forecast") == 2
+
+
+def test_a_missing_key_is_a_series_of_its_own(db: Connection) -> None:
+    sold(db, {"north": MONTHS})
+    db.execute("insert into shop.sale select at, null, 7 from shop.sale")
+    create(db, horizon=2)
+    assert fit(db)["fitted_count"] == 2
+    assert value(db, "select yhat from bi.forecast where series = '-' and step = 1") == 7
+    db.execute("insert into shop.sale values ('2024-01-01', null, 8)")
+    assert one(db, "select * from api.record_actuals('sales')")["joined_count"] == 1
+
+
+def test_a_source_that_is_gone_is_named(db: Connection) -> None:
+    sold(db, {"north": MONTHS})
+    create(db, horizon=2)
+    db.execute("drop table shop.sale")
+    refused(db, "42P01", "select * from api.fit_model('sales')")
+
+
 def test_other_options_are_other_content(db: Connection) -> None:
     sold(db, {"north": MONTHS})
     create(db, horizon=3)
