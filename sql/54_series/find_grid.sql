@@ -108,3 +108,21 @@ comment on function internal.find_grid(core.model_definition) is
 'Finds the steps of a model''s series: from the option step, else from the median distance of the times.
 
 NULL while there are no two rows of one series. Raises ML002 when the times have no regular step.';
+
+create function internal.settled_grid(definition core.model_definition)
+returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found jsonb := coalesce(definition.grid, internal.find_grid(definition));
+begin
+    if definition.grid is null and found is not null then
+        update core.model_definition as d set grid = found where d.name = definition.name;
+    end if;
+    return found;
+end
+$$;
+
+comment on function internal.settled_grid(core.model_definition) is
+'Gives the steps of a model''s series, and keeps them when they had to be found: a model may be created before its first rows come.';

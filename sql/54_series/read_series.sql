@@ -150,3 +150,18 @@ comment on function internal.load_series(core.model_definition, timestamptz) is
 'Reads the series left in pg_temp.series_input: their steps and values in order, as int8send and float8send.
 
 prefix_hash is the hash of what lies at or before prefix_step.';
+
+create function internal.remember_series(model text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into core.model_series (model, series_key, label)
+    select remember_series.model, i.series_key, i.label
+    from pg_temp.series_input as i
+    where not exists (select from core.model_series as s where s.model = remember_series.model and s.series_key = i.series_key);
+end
+$$;
+
+comment on function internal.remember_series(text) is 'Gives every series in pg_temp.series_input its row in core.model_series.';

@@ -115,6 +115,9 @@ begin
         begin
             execute format('select source.%I from %s limit 0', column_name, internal.source_clause(definition));
         exception
+            when undefined_table then
+                raise exception 'the query reads what is not there: %', sqlerrm
+                    using errcode = '42P01', hint = 'Write relations with their schema, as shop.sale: no search_path applies.';
             when undefined_column or null_value_not_allowed then
                 raise exception '% has no column %', source, coalesce(column_name, 'NULL')
                     using errcode = '42703', hint = 'time_column, value_column and key_columns name columns of the source.';

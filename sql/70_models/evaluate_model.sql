@@ -20,10 +20,7 @@ begin
         raise exception 'model % has nothing to be evaluated on: its source has no rows', definition.name using errcode = 'ML101', hint = 'Load data first.';
     end if;
     perform internal.load_series(definition);
-    insert into core.model_series (model, series_key, label)
-    select definition.name, i.series_key, i.label
-    from pg_temp.series_input as i
-    where not exists (select from core.model_series as s where s.model = definition.name and s.series_key = i.series_key);
+    perform internal.remember_series(definition.name);
     perform internal.show_progress('evaluate', definition.name, 0, total);
     for batch in
         select b.number, array_agg(b.id order by b.ordinal) as ids, string_agg(b.steps, ''::bytea order by b.ordinal) as steps,
@@ -121,10 +118,7 @@ begin
     if evaluated.id is null and evaluate_model.version is not null then
         evaluated := internal.find_version(definition.name, evaluate_model.version);
     end if;
-    if definition.grid is null then
-        definition.grid := internal.find_grid(definition);
-        update core.model_definition as d set grid = definition.grid where d.name = definition.name;
-    end if;
+    definition.grid := internal.settled_grid(definition);
     -- A version is evaluated with what it was fitted with; a model that was never fitted with what it would be.
     complete := coalesce(evaluated.options, internal.fit_options(definition) || jsonb_build_object('kind', definition.kind));
     run := internal.open_run(definition.name, 'evaluate', jsonb_build_object('folds', folds, 'horizon', evaluate_model.horizon, 'gap', gap, 'step', step,

@@ -138,10 +138,7 @@ declare
     results jsonb;
     done_count int := 0;
 begin
-    if definition.grid is null then
-        definition.grid := internal.find_grid(definition);
-        update core.model_definition as d set grid = definition.grid where d.name = definition.name;
-    end if;
+    definition.grid := internal.settled_grid(definition);
     row_count := internal.hash_series(definition);
     select count(*) into series_count from pg_temp.series_input;
     if series_count = 0 then
@@ -151,10 +148,7 @@ begin
     complete := internal.fit_options(definition);
     horizon := (complete ->> 'horizon')::int;
     options_hash := encode(sha256(convert_to(complete::text, 'UTF8')), 'hex');
-    insert into core.model_series (model, series_key, label)
-    select definition.name, i.series_key, i.label
-    from pg_temp.series_input as i
-    where not exists (select from core.model_series as s where s.model = definition.name and s.series_key = i.series_key);
+    perform internal.remember_series(definition.name);
     create temp table if not exists fit_forecast (
         series_id int, step int, target_time timestamptz, forecast float8, lower_80 float8, upper_80 float8, lower_95 float8, upper_95 float8
     ) on commit drop;

@@ -145,6 +145,7 @@ def test_a_query_can_be_a_source(db: Connection) -> None:
         ("22023", "'', 'shop.sale', 'at', 'quantity'"),
         ("42P01", "'m', 'shop.none', 'at', 'quantity'"),
         ("42703", "'m', 'shop.sale', 'at', 'nothing'"),
+        ("42P01", "'m', 'select * from sale', 'at', 'quantity'"),
         ("42703", "'m', 'shop.sale', 'at', 'quantity', '{\"branch; drop table shop.sale\"}'"),
         ("22023", "'m', 'shop.sale', 'branch', 'quantity'"),
         ("22023", "'m', 'shop.sale', 'at', 'branch'"),
