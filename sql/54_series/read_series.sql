@@ -64,7 +64,7 @@ declare
     key_names text := internal.key_names('r', cardinality(definition.key_columns));
 begin
     create temp table if not exists series_input (
-        ordinal int, series_key text[], label text, row_count int, last_step bigint, data_hash text,
+        ordinal int, series_id int, series_key text[], label text, row_count int, last_step bigint, data_hash text,
         prefix_step bigint, prefix_hash text, steps bytea, "values" bytea
     ) on commit drop;
     truncate pg_temp.series_input;
@@ -161,7 +161,11 @@ begin
     select remember_series.model, i.series_key, i.label
     from pg_temp.series_input as i
     where not exists (select from core.model_series as s where s.model = remember_series.model and s.series_key = i.series_key);
+    update pg_temp.series_input as i set series_id = s.id
+    from core.model_series as s
+    where s.model = remember_series.model and s.series_key = i.series_key;
 end
 $$;
 
-comment on function internal.remember_series(text) is 'Gives every series in pg_temp.series_input its row in core.model_series.';
+comment on function internal.remember_series(text) is
+'Gives every series in pg_temp.series_input its row in core.model_series, and enters its series_id.';

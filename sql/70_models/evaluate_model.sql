@@ -23,12 +23,11 @@ begin
     perform internal.remember_series(definition.name);
     perform internal.show_progress('evaluate', definition.name, 0, total);
     for batch in
-        select b.number, array_agg(b.id order by b.ordinal) as ids, string_agg(b.steps, ''::bytea order by b.ordinal) as steps,
+        select b.number, array_agg(b.series_id order by b.ordinal) as ids, string_agg(b.steps, ''::bytea order by b.ordinal) as steps,
             string_agg(b."values", ''::bytea order by b.ordinal) as "values", string_agg(int4send(octet_length(b.steps) / 8), ''::bytea order by b.ordinal) as counts
         from (
-            select i.*, s.id, floor((sum(i.row_count) over (order by i.ordinal) - 1) / 20000) as number
+            select i.*, floor((sum(i.row_count) over (order by i.ordinal) - 1) / 20000) as number
             from pg_temp.series_input as i
-            inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
         ) as b
         group by b.number
         order by b.number

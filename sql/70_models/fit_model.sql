@@ -34,18 +34,18 @@ set jit = off
 set client_min_messages = warning
 as $$
 begin
-    -- results: objects as of internal.fit_series with ordinal and data_hash beside.
+    -- results: objects as of internal.fit_series with series_id and data_hash beside.
     create temp table if not exists fit_result (
-        ordinal int, data_hash text, kind text, version int, updatable boolean, parameters jsonb, label text, note text,
+        series_id int, data_hash text, kind text, version int, updatable boolean, parameters jsonb, label text, note text,
         fell_back_from text, reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb,
         id uuid, fitted_length int
     ) on commit drop;
     truncate pg_temp.fit_result;
     insert into pg_temp.fit_result
-    select r.ordinal, r.data_hash, r.kind, r.format, r.updatable, r.parameters, r.label, r.note, r.fell_back_from, r.reason, r.sqlstate, r.hint,
+    select r.series_id, r.data_hash, r.kind, r.format, r.updatable, r.parameters, r.label, r.note, r.fell_back_from, r.reason, r.sqlstate, r.hint,
         r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), r.fitted_length
     from jsonb_to_recordset(results) as r (
-        ordinal int, data_hash text, kind text, format int, updatable boolean, parameters jsonb, label text, note text, fell_back_from text,
+        series_id int, data_hash text, kind text, format int, updatable boolean, parameters jsonb, label text, note text, fell_back_from text,
         reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb, fitted_length int
     );
     -- A fit of the same content that no longer counts (its time is over, or somebody said so) makes room; versions keep it.
@@ -54,7 +54,7 @@ begin
     where c.kind = definition.kind and c.options_hash = store_fits.options_hash and c.data_hash = r.data_hash and c.invalidated_at is null;
     -- Two series of the same content share one row.
     update pg_temp.fit_result as r set id = f.id
-    from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.ordinal) as f
+    from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.series_id) as f
     where f.data_hash = r.data_hash and f.id <> r.id;
     insert into cache.ml_models (id, model_name, kind, fitted_kind, options_hash, data_hash, parameters, signature, label, note, data_length, fitted_length,
         gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason)
@@ -62,30 +62,33 @@ begin
         internal.sign_model(r.kind, r.version, r.data_hash, r.parameters::text), r.label, r.note, r.length, coalesce(r.fitted_length, r.length),
         r.gaps, internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason
     from pg_temp.fit_result as r
-    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
     where r.parameters is not null
-    order by r.id, r.ordinal;
+    order by r.id, r.series_id;
     insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, sqlstate, hint, note, ml_model_id, data_hash, observation_count,
         gap_count, first_time, last_time)
-    select store_fits.run_id, s.id,
+    select store_fits.run_id, r.series_id,
         case when r.parameters is null then 'failed' when r.fell_back_from is not null then 'fell_back' else store_fits.outcome end,
         r.kind, r.label, r.reason, r.sqlstate, r.hint, r.note, case when r.parameters is not null then r.id end, r.data_hash,
         coalesce(r.length, 0), coalesce(r.gaps, 0), internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step)
-    from pg_temp.fit_result as r
-    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
-    inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key;
+    from pg_temp.fit_result as r;
+    -- Series mostly end at the same steps: each time is worked out once.
     insert into pg_temp.fit_forecast (series_id, step, target_time, forecast, lower_80, upper_80, lower_95, upper_95)
-    select s.id, f.step, internal.step_time(definition.grid, r.last_step + f.step), f.forecast, f.lower_80, f.upper_80, f.lower_95, f.upper_95
+    with ends as (
+        select x.last_step, max(jsonb_array_length(x.forecast -> 0)) as horizon
+        from pg_temp.fit_result as x where x.parameters is not null
+        group by x.last_step
+    ), target as materialized (
+        select e.last_step, k.step, internal.step_time(definition.grid, e.last_step + k.step) as target_time
+        from ends as e
+        cross join lateral generate_series(1, e.horizon) as k (step)
+    )
+    select r.series_id, t.step, g.target_time, t.mean::float8, t.l80::float8, t.u80::float8, t.l95::float8, t.u95::float8
     from pg_temp.fit_result as r
-    inner join pg_temp.series_input as i on i.ordinal = r.ordinal
-    inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
     cross join lateral rows from (
         jsonb_array_elements_text(r.forecast -> 0), jsonb_array_elements_text(r.forecast -> 1), jsonb_array_elements_text(r.forecast -> 2),
         jsonb_array_elements_text(r.forecast -> 3), jsonb_array_elements_text(r.forecast -> 4)
     ) with ordinality as t (mean, l80, u80, l95, u95, step)
-    cross join lateral (
-        select t.step, t.mean::float8 as forecast, t.l80::float8 as lower_80, t.u80::float8 as upper_80, t.l95::float8 as lower_95, t.u95::float8 as upper_95
-    ) as f
+    inner join target as g on g.last_step = r.last_step and g.step = t.step
     where r.parameters is not null;
 end
 $$;
@@ -161,10 +164,9 @@ begin
     if not refit then
         insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, note, ml_model_id, data_hash, observation_count,
             gap_count, first_time, last_time)
-        select fit_relation.run_id, s.id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, c.note, c.id, c.data_hash,
+        select fit_relation.run_id, i.series_id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, c.note, c.id, c.data_hash,
             c.data_length, c.gap_count, c.first_data_date, c.last_data_date
         from pg_temp.series_input as i
-        inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
         inner join cache.ml_models as c on c.kind = definition.kind and c.options_hash = fit.options_hash and c.data_hash = i.data_hash
             and c.invalidated_at is null and c.trained_at > now() - definition.time_to_live;
         get diagnostics done_count = row_count;
@@ -178,7 +180,6 @@ begin
         insert into pg_temp.fit_todo (ordinal, known_id)
         select i.ordinal, p.id
         from pg_temp.series_input as i
-        inner join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
         left join (
             -- All series at once: row by row the planner may look at every stored fit for each.
             select distinct on (o.series_id) o.series_id, c.id, c.last_data_date, c.data_length, c.fitted_length
@@ -189,9 +190,9 @@ begin
               and c.supports_incremental and c.fitted_kind = c.kind and c.invalidated_at is null
               and c.trained_at > now() - definition.time_to_live
             order by o.series_id, o.run_id desc
-        ) as p on p.series_id = s.id
+        ) as p on p.series_id = i.series_id
             and i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length between p.data_length + 1 and 1.1 * p.fitted_length
-        where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = s.id);
+        where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = i.series_id);
         delete from pg_temp.series_input as i
         where not exists (select from pg_temp.fit_todo as t where t.ordinal = i.ordinal);
         update pg_temp.series_input as i set prefix_step = internal.step_number(definition.grid, c.last_data_date)
@@ -233,7 +234,7 @@ begin
                 update pg_temp.fit_todo as t set known_id = null
                 from jsonb_array_elements(results) with ordinality as e (value, place)
                 where e.value = 'null' and t.ordinal = batch.ordinals[e.place];
-                select jsonb_agg(e.value || jsonb_strip_nulls(jsonb_build_object('ordinal', i.ordinal, 'data_hash', i.data_hash, 'label', c.label,
+                select jsonb_agg(e.value || jsonb_strip_nulls(jsonb_build_object('series_id', i.series_id, 'data_hash', i.data_hash, 'label', c.label,
                     'fitted_length', c.fitted_length)))
                 into results
                 from jsonb_array_elements(results) with ordinality as e (value, place)
