@@ -21,6 +21,7 @@ import typer
 
 from loader import __version__, catalog, doctor, ingest, report, schema, server
 from loader.errors import LoaderError, UsageError
+from loader.jobs import jobs_app
 from loader.models import cache_app, models_app
 from loader.reading import LayoutName, ReadOptions
 from loader.terminal import (
@@ -58,6 +59,7 @@ for sub, name in (
     (rejects_app, "rejects"),
     (models_app, "models"),
     (cache_app, "cache"),
+    (jobs_app, "jobs"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=None)
 
