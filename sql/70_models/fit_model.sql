@@ -26,15 +26,18 @@ return jsonb_build_object(
 comment on function internal.fit_options(core.model_definition) is
 'Gives all options that decide a fit, defaults filled in; what is NULL follows from the data.';
 
-create function internal.store_fits(run_id bigint, definition core.model_definition, options_hash text, results jsonb, outcome text)
-returns void
+create function internal.store_fits(
+    run_id bigint, definition core.model_definition, options_hash text, results jsonb, ordinals int [], outcome text
+)
+returns int
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set jit = off
 set client_min_messages = warning
 as $$
+declare
+    stored_count int;
 begin
-    -- results: objects as of internal.fit_series with series_id and data_hash beside.
     create temp table if not exists fit_result (
         series_id int, data_hash text, kind text, version int, updatable boolean, parameters jsonb, label text, note text,
         fell_back_from text, reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb,
@@ -42,12 +45,19 @@ begin
     ) on commit drop;
     truncate pg_temp.fit_result;
     insert into pg_temp.fit_result
-    select r.series_id, r.data_hash, r.kind, r.format, r.updatable, r.parameters, r.label, r.note, r.fell_back_from, r.reason, r.sqlstate, r.hint,
-        r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), r.fitted_length
-    from jsonb_to_recordset(results) as r (
-        series_id int, data_hash text, kind text, format int, updatable boolean, parameters jsonb, label text, note text, fell_back_from text,
-        reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb, fitted_length int
-    );
+    select i.series_id, i.data_hash, r.kind, r.format, r.updatable, r.parameters, coalesce(c.label, r.label), r.note, r.fell_back_from, r.reason,
+        r.sqlstate, r.hint, r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), coalesce(c.fitted_length, r.length)
+    from jsonb_array_elements(results) with ordinality as e (value, place)
+    inner join pg_temp.series_input as i on i.ordinal = ordinals[e.place]
+    -- An update keeps what its first fit was called, and how long that was.
+    left join pg_temp.fit_todo as t on t.ordinal = i.ordinal
+    left join cache.ml_models as c on c.id = t.known_id
+    cross join lateral jsonb_to_record(e.value) as r (
+        kind text, format int, updatable boolean, parameters jsonb, label text, note text, fell_back_from text, reason text, sqlstate text,
+        hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb
+    )
+    where e.value <> 'null';
+    get diagnostics stored_count = row_count;
     -- A fit of the same content that no longer counts (its time is over, or somebody said so) makes room; versions keep it.
     update cache.ml_models as c set invalidated_at = now()
     from pg_temp.fit_result as r
@@ -90,11 +100,14 @@ begin
     ) with ordinality as t (mean, l80, u80, l95, u95, step)
     inner join target as g on g.last_step = r.last_step and g.step = t.step
     where r.parameters is not null;
+    return stored_count;
 end
 $$;
 
-comment on function internal.store_fits(bigint, core.model_definition, text, jsonb, text) is
-'Stores what a batch of fits gave: parameters by content, an outcome for each series, forecasts in pg_temp.fit_forecast.';
+comment on function internal.store_fits(bigint, core.model_definition, text, jsonb, int [], text) is
+'Stores what a batch of fits gave: parameters by content, an outcome for each series, forecasts in pg_temp.fit_forecast.
+
+results: as of internal.fit_series, one a series, null = none; ordinals: which series of pg_temp.series_input. Returns how many it stored.';
 
 create function internal.forecast_models(ids uuid [], horizon int, levels float8 [])
 returns table (place int, step int, mean float8, lower float8 [], upper float8 [])
@@ -234,19 +247,8 @@ begin
                 update pg_temp.fit_todo as t set known_id = null
                 from jsonb_array_elements(results) with ordinality as e (value, place)
                 where e.value = 'null' and t.ordinal = batch.ordinals[e.place];
-                select jsonb_agg(e.value || jsonb_strip_nulls(jsonb_build_object('series_id', i.series_id, 'data_hash', i.data_hash, 'label', c.label,
-                    'fitted_length', c.fitted_length)))
-                into results
-                from jsonb_array_elements(results) with ordinality as e (value, place)
-                inner join pg_temp.series_input as i on i.ordinal = batch.ordinals[e.place]
-                left join pg_temp.fit_todo as t on t.ordinal = i.ordinal
-                left join cache.ml_models as c on c.id = t.known_id
-                where e.value <> 'null';
-                if results is not null then
-                    perform internal.store_fits(run_id, definition, options_hash, results, task);
-                    done_count := done_count + jsonb_array_length(results);
-                    perform internal.show_progress('fit', definition.name, done_count, series_count);
-                end if;
+                done_count := done_count + internal.store_fits(run_id, definition, options_hash, results, batch.ordinals, task);
+                perform internal.show_progress('fit', definition.name, done_count, series_count);
             end loop;
         end loop;
     end if;
