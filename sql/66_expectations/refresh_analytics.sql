@@ -63,7 +63,8 @@ begin
         from (
             select c.nomenclature_id, c.inventory_shrinkage_total::float8 as actual_kg,
                 date_trunc('month', (c.calculation_date - interval '1 second') at time zone w.time_zone)::date as month,
-                c.inventory_shrinkage_total::float8 / nullif(c.initial_balance + c.incoming + c.surplus_applied_kg, 0)::float8 as rate,
+                case when c.calculation_date > c.inventory_period_start
+                    then c.inventory_shrinkage_total::float8 / nullif(c.initial_balance + c.incoming + c.surplus_applied_kg, 0)::float8 end as rate,
                 coalesce(c.inventory_confidence, 0)
                 * case when has_priority then internal.priority_factor(c.inventory_period_start, c.calculation_date) else 1 end as weight,
                 bi.expected_loss(k.family, k.coefficient_a, k.coefficient_b, k.coefficient_c, c.term_mass, c.term_age_from, c.term_age_to) as expected_kg

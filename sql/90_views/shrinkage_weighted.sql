@@ -21,6 +21,7 @@ with setting as (
         limit 1
     ) as p on true
     where c.mode <> 'open' and c.data_quality_flag <> 'filtered' and c.inventory_shrinkage_total is not null
+      and c.calculation_date > c.inventory_period_start
 )
 select p.product_type, count(*) as period_count, count(*) filter (where p.factor <> 1) as priority_period_count, avg(p.rate) as mean_rate,
     sum(p.weight * p.rate) / nullif(sum(p.weight) filter (where p.rate is not null), 0) as weighted_rate,
