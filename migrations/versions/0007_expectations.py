@@ -31,6 +31,7 @@ alter table core.preliminary_forecasts
     add column stock_kg numeric(14, 3) not null,
     add column expected_low float8 not null,
     add column expected_high float8 not null,
+    add column usual_kg_per_day float8,
     add column is_extrapolated boolean not null default false,
     add column term_mass float8[] not null,
     add column term_age_from float8[] not null,
@@ -49,7 +50,8 @@ alter table core.preliminary_forecasts
     drop constraint figures_are_finite,
     add constraint figures_are_finite check (greatest(
         abs(expected_shrinkage), abs(adjusted_expected_shrinkage), abs(actual_shrinkage), abs(forecast_accuracy), abs(stock_kg),
-        abs(expected_low), abs(expected_high), abs(expected_at_count), abs(adjusted_expected_at_count)
+        abs(expected_low), abs(expected_high), abs(expected_at_count), abs(adjusted_expected_at_count),
+        abs(usual_kg_per_day)
     ) < 'infinity');
 comment on table core.preliminary_forecasts is 'Holds what is expected at the next count of a period that a count opened, and what that count found.';
 comment on column core.preliminary_forecasts.calculation_data_id is 'The period, open or since closed; NULL = the accounting has replaced it since.';
@@ -75,6 +77,8 @@ comment on column core.preliminary_forecasts.is_backtest is 'True: made after th
 comment on column core.preliminary_forecasts.stock_kg is 'Book at forecast_date, kg.';
 comment on column core.preliminary_forecasts.expected_low is 'Lower end of the 80 % band of the expectation that counts, kg.';
 comment on column core.preliminary_forecasts.expected_high is 'Upper end of it, kg.';
+comment on column core.preliminary_forecasts.usual_kg_per_day is
+'What the product usually loses while trade goes on, kg a day: by the curve, over the last four periods with all that moved; NULL = none yet.';
 comment on column core.preliminary_forecasts.is_extrapolated is 'True where batches grow older than 1.5 times the oldest the fit saw.';
 comment on column core.preliminary_forecasts.term_mass is 'Changes of mass since the opening count, kg, signed; see core.calculation_data.';
 comment on column core.preliminary_forecasts.term_age_from is 'Age of the batch at each change, days.';
@@ -144,7 +148,7 @@ alter table core.preliminary_forecasts
     drop constraint ends_after_it_opened,
     drop constraint one_forecast_for_a_count,
     drop column nomenclature_id, drop column warehouse_id, drop column coefficient_id, drop column opened_at, drop column planned_end,
-    drop column created_date, drop column is_backtest, drop column stock_kg, drop column expected_low, drop column expected_high,
+    drop column created_date, drop column is_backtest, drop column stock_kg, drop column expected_low, drop column expected_high, drop column usual_kg_per_day,
     drop column is_extrapolated, drop column term_mass, drop column term_age_from, drop column term_age_to, drop column status,
     drop column void_reason, drop column settled_at, drop column settled_calculation_data_id, drop column settled_calculation_date,
     drop column expected_at_count, drop column adjusted_expected_at_count, drop column is_inside_80,

@@ -35,12 +35,14 @@ begin
     ), ratio as materialized (
         select * from internal.shortage_ratios()
     ), planned as (
-        select a.*, n.product_type, d.days, (p.local_end at time zone a.time_zone) as planned_end,
+        select a.*, n.product_type, d.days, y.kg_per_day, (p.local_end at time zone a.time_zone) as planned_end,
             extract(epoch from p.local_end - l.as_of)::float8 / 86400 as days_left
         from pg_temp.awaited as a
         inner join core.nomenclature as n on n.id = a.nomenclature_id
         left join pace as w on w.warehouse_id = a.warehouse_id
         left join pace as g on g.warehouse_id is null
+        left join pg_temp.usual_loss as y
+            on y.nomenclature_id = a.nomenclature_id and y.warehouse_id = a.warehouse_id and y.counted_at = a.opened_at
         cross join lateral (select a.opened_at at time zone a.time_zone as opened_at, a.as_of at time zone a.time_zone as as_of) as l
         cross join lateral (select coalesce(issue_forecasts.horizon_days, w.days, g.days, usual_days) as length) as t
         -- A count that is overdue is expected at the next of the usual dates.
@@ -73,10 +75,10 @@ begin
         insert into core.preliminary_forecasts as f
             (nomenclature_id, warehouse_id, calculation_data_id, calculation_date, coefficient_id, forecast_model_id, opened_at, forecast_date,
                 planned_end, forecast_period_days, stock_kg, expected_shrinkage, adjusted_expected_shrinkage, pre_shrinkage_adjusted,
-                expected_low, expected_high, confidence_level, is_extrapolated, is_backtest, notes, batch_storage_history,
+                expected_low, expected_high, usual_kg_per_day, confidence_level, is_extrapolated, is_backtest, notes, batch_storage_history,
                 term_mass, term_age_from, term_age_to)
         select b.nomenclature_id, b.warehouse_id, b.calculation_data_id, b.calculation_date, b.coefficient_id, b.model_id, b.opened_at, b.as_of,
-            b.planned_end, b.days, b.stock_kg, b.fresh_kg, b.aged_kg, b.use_ages, b.low_kg, b.high_kg, b.opening_confidence * b.coverage,
+            b.planned_end, b.days, b.stock_kg, b.fresh_kg, b.aged_kg, b.use_ages, b.low_kg, b.high_kg, b.kg_per_day, b.opening_confidence * b.coverage,
             b.is_extrapolated, as_backtest,
             nullif(concat_ws('; ',
                 case when as_backtest then 'made after the fact, by a curve that may have seen the count' end,
@@ -96,15 +98,16 @@ begin
             planned_end = excluded.planned_end, forecast_period_days = excluded.forecast_period_days, stock_kg = excluded.stock_kg,
             expected_shrinkage = excluded.expected_shrinkage, adjusted_expected_shrinkage = excluded.adjusted_expected_shrinkage,
             pre_shrinkage_adjusted = excluded.pre_shrinkage_adjusted, expected_low = excluded.expected_low,
-            expected_high = excluded.expected_high, confidence_level = excluded.confidence_level,
+            expected_high = excluded.expected_high, usual_kg_per_day = excluded.usual_kg_per_day, confidence_level = excluded.confidence_level,
             is_extrapolated = excluded.is_extrapolated, notes = excluded.notes, batch_storage_history = excluded.batch_storage_history,
             term_mass = excluded.term_mass, term_age_from = excluded.term_age_from, term_age_to = excluded.term_age_to, created_date = now()
         where f.status = 'open'
           and (f.coefficient_id, f.forecast_date, f.planned_end, f.stock_kg, f.expected_shrinkage, f.adjusted_expected_shrinkage,
-              f.pre_shrinkage_adjusted, f.expected_low, f.expected_high, f.confidence_level, f.batch_storage_history, f.notes)
+              f.pre_shrinkage_adjusted, f.expected_low, f.expected_high, f.confidence_level, f.batch_storage_history, f.notes, f.usual_kg_per_day)
           is distinct from (excluded.coefficient_id, excluded.forecast_date, excluded.planned_end, excluded.stock_kg,
               excluded.expected_shrinkage, excluded.adjusted_expected_shrinkage, excluded.pre_shrinkage_adjusted, excluded.expected_low,
-              excluded.expected_high, excluded.confidence_level, excluded.batch_storage_history, excluded.notes)
+              excluded.expected_high, excluded.confidence_level, excluded.batch_storage_history, excluded.notes,
+              excluded.usual_kg_per_day)
         returning f.id, f.xmax = 0 as is_new, f.coefficient_id, f.planned_end,
             case when f.pre_shrinkage_adjusted then f.adjusted_expected_shrinkage else f.expected_shrinkage end as kg
     ), replaced as (
@@ -120,6 +123,6 @@ end
 $$;
 
 comment on function internal.issue_forecasts(int, boolean, boolean) is
-'Writes what the next count should find for each row of pg_temp.awaited that has no forecast yet; refresh: also for open ones.
+'Writes what the next count should find for each row of pg_temp.awaited (with pg_temp.usual_loss) that has no forecast yet; refresh: also for open ones.
 
 One statement over all products. Returns how many are new, how many were renewed, and how many products have no curve.';

@@ -71,10 +71,11 @@ begin
     left join lateral (
         select u.inside
         from (
-            select s.inside, case when s.is_backtest then 3 else 1 end as place
+            -- The hold-out of a fit knows what was sold; a forecast does not, and so covers less.
+            select s.inside, case when s.is_backtest then 2 else 1 end as place
             from settled as s where s.product_type = y.product_type and s.n >= least_count
             union all
-            select h.inside, 2 from held_out as h where h.product_type = y.product_type
+            select h.inside, 3 from held_out as h where h.product_type = y.product_type
         ) as u
         where u.inside is not null
         order by u.place
@@ -88,4 +89,4 @@ comment on function internal.shortage_ratios() is
 
 low_ratio, high_ratio: 10 % and 90 % quantiles of found / expected, from settled forecasts, else backtests, else past periods beside
 the deployed curves (setting forecast.min_history: how many it takes). coverage: share of counts inside the 80 % band, from settled
-forecasts, else the hold-out of the fit, else backtests. NULL where the past does not tell.';
+forecasts, else backtests, else the hold-out of the fit. NULL where the past does not tell.';

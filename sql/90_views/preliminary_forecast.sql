@@ -8,7 +8,8 @@ select f.forecast_date as time, f.id as preliminary_forecast_id, n.id as item_id
     f.is_extrapolated, f.settled_calculation_date as counted_at,
     extract(epoch from f.settled_calculation_date - f.opened_at)::float8 / 86400 as counted_after_days,
     f.actual_shrinkage::float8 as actual_kg, x.expected_kg as expected_at_count_kg, f.actual_shrinkage::float8 - x.expected_kg as error_kg,
-    f.forecast_accuracy as accuracy_percent, f.is_inside_80, v.version, f.created_date as made_at, coalesce(f.void_reason, f.notes) as reason
+    f.forecast_accuracy as accuracy_percent, f.is_inside_80, v.version, f.created_date as made_at, coalesce(f.void_reason, f.notes) as reason,
+    f.usual_kg_per_day * extract(epoch from f.settled_calculation_date - f.opened_at)::float8 / 86400 as expected_as_usual_at_count_kg
 from core.preliminary_forecasts as f
 inner join core.nomenclature as n on n.id = f.nomenclature_id
 inner join core.warehouses as w on w.id = f.warehouse_id
@@ -52,18 +53,24 @@ comment on column bi.preliminary_forecast.is_inside_80 is 'Whether the count fel
 comment on column bi.preliminary_forecast.version is 'Version of the curves.';
 comment on column bi.preliminary_forecast.made_at is 'When it was written.';
 comment on column bi.preliminary_forecast.reason is 'Why it is void, or what to keep in mind; NULL = nothing.';
+comment on column bi.preliminary_forecast.expected_as_usual_at_count_kg is
+'What the curve expected of the four periods before, with all that came and went, for as many days, kg; NULL = not settled, or none.';
 
 create or replace view bi.forecast_accuracy_by_type as
 select n.product_type, f.is_backtest, count(*) as forecast_count, count(*) - count(f.forecast_accuracy) as without_accuracy_count,
     sum(f.actual_shrinkage)::float8 as actual_kg, sum(x.expected_kg) as expected_kg,
     100 * sum(abs(x.expected_kg - f.actual_shrinkage::float8)) / nullif(sum(abs(f.actual_shrinkage::float8)), 0) as wape,
     avg(abs(x.expected_kg - f.actual_shrinkage::float8)) as mae_kg, avg(x.expected_kg - f.actual_shrinkage::float8) as bias_kg,
-    100 * avg(f.is_inside_80::int)::float8 as coverage_80, min(f.settled_calculation_date) as first_count, max(f.settled_calculation_date) as time
+    100 * avg(f.is_inside_80::int)::float8 as coverage_80, min(f.settled_calculation_date) as first_count, max(f.settled_calculation_date) as time,
+    100 * sum(abs(y.kg - f.actual_shrinkage::float8)) / nullif(sum(abs(f.actual_shrinkage::float8)) filter (where y.kg is not null), 0) as wape_as_usual
 from core.preliminary_forecasts as f
 inner join core.nomenclature as n on n.id = f.nomenclature_id
 cross join lateral (
     select case when f.pre_shrinkage_adjusted then f.adjusted_expected_at_count else f.expected_at_count end as expected_kg
 ) as x
+cross join lateral (
+    select f.usual_kg_per_day * extract(epoch from f.settled_calculation_date - f.opened_at)::float8 / 86400 as kg
+) as y
 where f.status = 'settled'
 group by n.product_type, f.is_backtest;
 
@@ -82,3 +89,5 @@ comment on column bi.forecast_accuracy_by_type.bias_kg is 'Mean of expected - fo
 comment on column bi.forecast_accuracy_by_type.coverage_80 is 'Counts inside the 80 % band, percent; 80 is right.';
 comment on column bi.forecast_accuracy_by_type.first_count is 'The first of the counts.';
 comment on column bi.forecast_accuracy_by_type.time is 'The last of them.';
+comment on column bi.forecast_accuracy_by_type.wape_as_usual is
+'WAPE of the expectation with trade as in the four periods before, percent, over the rows that have one; NULL when none has.';

@@ -168,6 +168,32 @@ def test_what_moved_since_the_count_is_part_of_it(db: Connection) -> None:
     assert f"{row['as_of']:%F}" == "2025-03-08"
 
 
+def test_trade_as_usual_stands_beside_it(db: Connection) -> None:
+    # A batch each Monday, sold out each Sunday: nothing is left to dry, yet the next week will.
+    domain.move(db, *domain.weeks(ITEM, 6))
+    domain.account(db)
+    deploy(db, a=0.1, b=0.1, family="exp")
+    domain.receive(db, ITEM, 0.001, "2025-02-17 08:00:00")
+    domain.account(db)
+    forecast(db, horizon_days=7)
+    row = domain.one(db, "select * from bi.next_count")
+    assert row["expected_kg"] < 0.001
+    lost = [p for p in domain.closed(db, ITEM)][-4:]
+    days = (
+        sum((p["calculation_date"] - p["inventory_period_start"]).total_seconds() for p in lost)
+        / 86400
+    )
+    usual = float(sum(p["inventory_shrinkage_total"] for p in lost)) * 7 / days
+    assert row["expected_as_usual_kg"] == pytest.approx(usual, rel=1e-3)
+    domain.receive(db, ITEM, 20.0, "2025-02-17 08:00:01")
+    domain.count(db, ITEM, -round(usual, 3), "2025-02-23 20:00:00")
+    domain.account(db)
+    settle(db)
+    report = domain.one(db, "select * from bi.forecast_accuracy_by_type")
+    assert report["wape"] > 99
+    assert report["wape_as_usual"] < 1
+
+
 def test_a_surplus_is_a_negative_result(db: Connection) -> None:
     domain.receive(db, ITEM, 10.0, OPENED)
     domain.count(db, ITEM, 0.0, OPENED)
