@@ -11,9 +11,9 @@ begin
     end if;
     perform internal.check_forecast_question(null);
     perform pg_advisory_xact_lock(x'57454949'::int);
-    perform internal.gather_stock(item_id, since);
-    perform internal.gather_usual_loss(item_id, true);
-    select i.new_count, i.without_curve_count into new_count, without_curve_count from internal.issue_forecasts(null, true, false) as i;
+    perform internal.gather_stock(item_id, since, false);
+    perform internal.gather_usual_loss(true);
+    select i.new_count, i.without_curve_count into new_count, without_curve_count from internal.issue_forecasts(null, true) as i;
     select s.changed_count into settled_count from api.settle_forecasts() as s;
     return next;
 end

@@ -9,10 +9,10 @@ begin
     perform internal.check_forecast_question(horizon_days);
     -- No accounting meanwhile: periods hold still.
     perform pg_advisory_xact_lock(x'57454949'::int);
-    perform internal.gather_stock(item_id, null);
-    perform internal.gather_usual_loss(item_id, false);
+    perform internal.gather_stock(item_id, null, coalesce(refresh, false));
+    perform internal.gather_usual_loss(false);
     select i.new_count, i.renewed_count, i.without_curve_count into new_count, renewed_count, without_curve_count
-    from internal.issue_forecasts(horizon_days, false, coalesce(refresh, false)) as i;
+    from internal.issue_forecasts(horizon_days, false) as i;
     select count(*) into open_count from core.preliminary_forecasts as f where f.status = 'open' and not f.is_backtest;
     return next;
 end

@@ -1,4 +1,4 @@
-create function internal.gather_stock(item_id int, opened_since timestamptz)
+create function internal.gather_stock(item_id int, opened_since timestamptz, refresh boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -16,18 +16,20 @@ begin
     truncate pg_temp.awaited;
 
     insert into pg_temp.awaited
+    -- By the columns of one index, so that finding the last of each takes no look at the rows themselves.
     with chosen as materialized (
-        select q.id, q.calculation_date
+        select q.*
         from (
-            select distinct on (c.nomenclature_id, c.warehouse_id) c.id, c.calculation_date
+            select distinct on (c.nomenclature_id, c.warehouse_id) c.nomenclature_id, c.warehouse_id, c.inventory_period_start, c.calculation_date
             from core.calculation_data as c
             where opened_since is null and (item_id is null or c.nomenclature_id = item_id)
             order by c.nomenclature_id, c.warehouse_id, c.inventory_period_start desc, c.calculation_date desc
         ) as q
         union all
-        select q.id, q.calculation_date
+        select q.*
         from (
-            select distinct on (c.nomenclature_id, c.warehouse_id, c.inventory_period_start) c.id, c.calculation_date
+            select distinct on (c.nomenclature_id, c.warehouse_id, c.inventory_period_start)
+                c.nomenclature_id, c.warehouse_id, c.inventory_period_start, c.calculation_date
             from core.calculation_data as c
             where c.inventory_period_start >= opened_since and c.mode <> 'open' and c.calculation_date > c.inventory_period_start
               and (item_id is null or c.nomenclature_id = item_id)
@@ -41,7 +43,9 @@ begin
             case s.stage when 'past' then c.inventory_period_start else c.calculation_date end as as_of,
             case s.stage when 'past' then c.initial_balance else c.final_balance end as kg
         from chosen as k
-        inner join core.calculation_data as c on c.id = k.id and c.calculation_date = k.calculation_date
+        inner join core.calculation_data as c
+            on c.nomenclature_id = k.nomenclature_id and c.warehouse_id = k.warehouse_id
+            and c.inventory_period_start = k.inventory_period_start and c.calculation_date = k.calculation_date
         inner join core.warehouses as w on w.id = c.warehouse_id
         cross join lateral (
             select case when opened_since is not null then 'past' when c.mode = 'open' then 'open' else 'counted' end as stage
@@ -49,6 +53,12 @@ begin
         -- The count must be one: not a balance that was adjusted before the file was made, nor a closing nobody stated.
         where case s.stage when 'counted' then c.difference_kg is not null and not 'posted_without_documents' = any(c.flags)
             else c.has_opening_count end
+          -- What was said of an opening count stays, unless it is to be said anew.
+          and (refresh or not exists (
+              select from core.preliminary_forecasts as f
+              where f.nomenclature_id = c.nomenclature_id and f.warehouse_id = c.warehouse_id and f.is_backtest = (s.stage = 'past')
+                and f.opened_at = case s.stage when 'counted' then c.calculation_date else c.inventory_period_start end
+          ))
     )
     select m.nomenclature_id, m.warehouse_id, m.time_zone, m.id, m.calculation_date, m.opened_at, m.as_of,
         m.fifo_batch_sequence is not null and not 'no_batch_ages' = any(m.flags), m.kg,
@@ -72,25 +82,24 @@ begin
 
     delete from pg_temp.awaited as a where a.term_mass is null or a.term_mass = '{}' or a.stock_kg is null;
     -- The first opening balance of a file is only taken for a count: half the confidence, as in the accounting.
+    analyze pg_temp.awaited;
     update pg_temp.awaited as a
     set opening_confidence = coalesce(q.inventory_confidence, 0.5)
-    from pg_temp.awaited as b
-    left join (
-        select distinct on (c.nomenclature_id, c.warehouse_id, c.calculation_date)
-            c.nomenclature_id, c.warehouse_id, c.calculation_date, c.inventory_confidence
-        from core.calculation_data as c
-        where c.mode <> 'open' and (item_id is null or c.nomenclature_id = item_id)
-        order by c.nomenclature_id, c.warehouse_id, c.calculation_date, c.inventory_period_start desc
-    ) as q on q.nomenclature_id = b.nomenclature_id and q.warehouse_id = b.warehouse_id and q.calculation_date = b.opened_at
-    where a.nomenclature_id = b.nomenclature_id and a.warehouse_id = b.warehouse_id and a.opened_at = b.opened_at;
-    analyze pg_temp.awaited;
+    from (
+        select distinct on (b.nomenclature_id, b.warehouse_id, b.opened_at) b.nomenclature_id, b.warehouse_id, b.opened_at, c.inventory_confidence
+        from pg_temp.awaited as b
+        left join core.calculation_data as c
+            on c.nomenclature_id = b.nomenclature_id and c.warehouse_id = b.warehouse_id and c.calculation_date = b.opened_at and c.mode <> 'open'
+        order by b.nomenclature_id, b.warehouse_id, b.opened_at, c.inventory_period_start desc nulls last
+    ) as q
+    where a.nomenclature_id = q.nomenclature_id and a.warehouse_id = q.warehouse_id and a.opened_at = q.opened_at;
     select count(*) into gathered_count from pg_temp.awaited;
     return gathered_count;
 end
 $$;
 
-comment on function internal.gather_stock(int, timestamptz) is
-'Gathers what waits for its next count, into pg_temp.awaited: one row a product and warehouse, its layers and exposure so far.
+comment on function internal.gather_stock(int, timestamptz, boolean) is
+'Gathers what waits for its next count and has no forecast yet, into pg_temp.awaited: one row a product, warehouse and opening count.
 
 opened_since NULL: what is in stock now. Otherwise: what every count from then on left in stock that another count followed.
-item_id NULL = all products. Returns how many.';
+item_id NULL = all products. refresh: also what has a forecast. Returns how many.';

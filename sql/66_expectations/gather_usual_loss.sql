@@ -1,4 +1,4 @@
-create function internal.gather_usual_loss(item_id int, every_count boolean)
+create function internal.gather_usual_loss(every_count boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -13,16 +13,19 @@ begin
     ) on commit drop;
     truncate pg_temp.usual_loss;
     insert into pg_temp.usual_loss
-    with chosen as materialized (
-        select q.id, q.calculation_date
-        from (
-            select c.id, c.calculation_date,
-                row_number() over (partition by c.nomenclature_id, c.warehouse_id order by c.inventory_period_start desc) as place
-            from core.calculation_data as c
-            where c.mode <> 'open' and c.calculation_date > c.inventory_period_start and c.data_quality_flag <> 'filtered'
-              and (item_id is null or c.nomenclature_id = item_id)
-        ) as q
-        where every_count or q.place <= 4
+    with pair as materialized (
+        select a.nomenclature_id, a.warehouse_id, max(a.opened_at) as opened_at from pg_temp.awaited as a group by a.nomenclature_id, a.warehouse_id
+    ), chosen as materialized (
+        select c.id, c.calculation_date
+        from pair as p
+        cross join lateral (
+            select d.id, d.calculation_date
+            from core.calculation_data as d
+            where d.nomenclature_id = p.nomenclature_id and d.warehouse_id = p.warehouse_id and d.inventory_period_start < p.opened_at
+              and d.mode <> 'open' and d.calculation_date > d.inventory_period_start and d.data_quality_flag <> 'filtered'
+            order by d.inventory_period_start desc
+            limit case when every_count then null else 4 end
+        ) as c
     )
     select distinct on (p.nomenclature_id, p.warehouse_id, p.calculation_date) p.nomenclature_id, p.warehouse_id, p.calculation_date,
         sum(p.kg) over recent / sum(p.days) over recent
@@ -46,8 +49,8 @@ begin
 end
 $$;
 
-comment on function internal.gather_usual_loss(int, boolean) is
+comment on function internal.gather_usual_loss(boolean) is
 'Gathers what a product usually loses while trade goes on, kg a day, into pg_temp.usual_loss: one row a count.
 
 The mean, over the four periods up to the count, of what the deployed curve expects of everything that was in stock, came and went.
-every_count: of each count, otherwise of the last. item_id NULL = all products. Returns how many.';
+For the products of pg_temp.awaited; every_count: of each count, otherwise of the last. Returns how many.';

@@ -1,4 +1,4 @@
-create function internal.issue_forecasts(horizon_days int, as_backtest boolean, refresh boolean)
+create function internal.issue_forecasts(horizon_days int, as_backtest boolean)
 returns table (new_count bigint, renewed_count bigint, without_curve_count bigint)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -11,12 +11,6 @@ declare
     widening float8 := internal.setting('forecast.no_ages_widening');
     usual_days int := internal.setting('forecast.horizon_days');
 begin
-    -- What was said of an opening count stays, unless it is to be renewed.
-    delete from pg_temp.awaited as a
-    using core.preliminary_forecasts as f
-    where not refresh and f.nomenclature_id = a.nomenclature_id and f.warehouse_id = a.warehouse_id and f.opened_at = a.opened_at
-      and f.is_backtest = as_backtest;
-
     select count(*) into without_curve_count
     from pg_temp.awaited as a
     where not exists (
@@ -27,13 +21,13 @@ begin
 
     with pace as materialized (
         -- Days from count to count: the median of the warehouse, else of all.
-        select c.warehouse_id, greatest(1, round(percentile_cont(0.5) within group (
-                order by extract(epoch from c.calculation_date - c.inventory_period_start)::float8 / 86400)))::int as days
+        select c.warehouse_id, case when count(*) > 0 then greatest(1, round(percentile_cont(0.5) within group (
+                order by extract(epoch from c.calculation_date - c.inventory_period_start)::float8 / 86400)))::int end as days
         from core.calculation_data as c
         where c.is_valid_inventory_period and exists (select from pg_temp.awaited)
         group by grouping sets ((c.warehouse_id), ())
     ), ratio as materialized (
-        select * from internal.shortage_ratios()
+        select r.* from internal.shortage_ratios() as r where exists (select from pg_temp.awaited)
     ), planned as (
         select a.*, n.product_type, d.days, y.kg_per_day, (p.local_end at time zone a.time_zone) as planned_end,
             extract(epoch from p.local_end - l.as_of)::float8 / 86400 as days_left
@@ -122,7 +116,7 @@ begin
 end
 $$;
 
-comment on function internal.issue_forecasts(int, boolean, boolean) is
-'Writes what the next count should find for each row of pg_temp.awaited (with pg_temp.usual_loss) that has no forecast yet; refresh: also for open ones.
+comment on function internal.issue_forecasts(int, boolean) is
+'Writes what the next count should find for each row of pg_temp.awaited, with pg_temp.usual_loss; an open forecast is renewed.
 
 One statement over all products. Returns how many are new, how many were renewed, and how many products have no curve.';

@@ -23,7 +23,8 @@ begin
         where f.status = 'settled'
         group by n.product_type, f.is_backtest
     ), untold as materialized (
-        -- Nothing of the type is settled: what its past periods lost beside its own curves. A few thousand tell enough.
+        -- Nothing of the type is settled: what past periods lost beside their own curves. A hundred products, twenty
+        -- periods of each, tell enough.
         select k.product_type, percentile_cont(array[0.1, 0.9]) within group (order by k.ratio) as quantile, count(*) as ratio_count
         from (
             select p.product_type, p.inventory_shrinkage_total::float8 / p.expected_kg as ratio
@@ -32,16 +33,28 @@ begin
                     bi.expected_loss(c.family, c.coefficient_a, c.coefficient_b, c.coefficient_c, r.term_mass, r.term_age_from, r.term_age_to)
                         as expected_kg
                 from (
-                    select n.product_type, d.nomenclature_id, d.inventory_shrinkage_total, d.term_mass, d.term_age_from, d.term_age_to,
-                        row_number() over (partition by n.product_type order by d.calculation_date desc, d.nomenclature_id) as place
-                    from core.calculation_data as d
-                    inner join core.nomenclature as n on n.id = d.nomenclature_id
-                    where d.is_valid_inventory_period and d.data_quality_flag <> 'filtered' and d.inventory_shrinkage_total is not null
-                      and not exists (select from settled as s where s.product_type = n.product_type and s.ratio_count >= least_count)
+                    select n.product_type, n.id as nomenclature_id, l.*
+                    from (
+                        select i.id, i.product_type, row_number() over (partition by i.product_type order by i.id) as place
+                        from core.nomenclature as i
+                        where exists (
+                            select from core.coefficients as c
+                            inner join core.model_versions as m on m.id = c.model_id and m.model = 'shrinkage' and m.status = 'deployed'
+                            where c.nomenclature_id = i.id and c.outcome <> 'failed'
+                        ) and not exists (select from settled as s where s.product_type = i.product_type and s.ratio_count >= least_count)
+                    ) as n
+                    cross join lateral (
+                        select d.inventory_shrinkage_total, d.term_mass, d.term_age_from, d.term_age_to
+                        from core.calculation_data as d
+                        where d.nomenclature_id = n.id and d.is_valid_inventory_period and d.data_quality_flag <> 'filtered'
+                          and d.inventory_shrinkage_total is not null
+                        order by d.calculation_date desc
+                        limit 20
+                    ) as l
+                    where n.place <= 100
                 ) as r
                 inner join core.coefficients as c on c.nomenclature_id = r.nomenclature_id and c.outcome <> 'failed'
                 inner join core.model_versions as m on m.id = c.model_id and m.model = 'shrinkage' and m.status = 'deployed'
-                where r.place <= 2000
                 offset 0  -- each expected_loss once
             ) as p
             where p.expected_kg > tolerance

@@ -226,6 +226,15 @@ def test_the_usual_interval_of_the_warehouse(db: Connection) -> None:
     assert 7 <= found["new"] <= 10  # the median over all
 
 
+def test_where_nothing_was_counted_twice_a_setting_says_when(db: Connection) -> None:
+    domain.open_stock(db, ITEM, 10.0, OPENED)
+    domain.account(db)
+    deploy(db, c=0.001, family="linear")
+    db.execute("update core.settings set value = '5' where name = 'forecast.horizon_days'")
+    forecast(db)
+    assert domain.value(db, "select period_days from bi.next_count") == 5
+
+
 def test_an_overdue_count_is_expected_at_the_next_usual_date(db: Connection) -> None:
     domain.receive(db, ITEM, 10.0, OPENED)
     domain.count(db, ITEM, 0.0, OPENED)
@@ -386,6 +395,28 @@ def test_the_past_gives_the_band_its_width(db: Connection) -> None:
     again = domain.one(db, "select * from api.backfill_forecasts('-infinity')")
     assert (again["new_count"], again["settled_count"]) == (0, 0)
     assert digest(db) == before
+
+
+def test_settled_forecasts_give_the_band_before_backtests_do(db: Connection) -> None:
+    found = (-0.35, -0.7, -1.4, 0.0)
+    for number in range(5):
+        domain.open_stock(db, f"КЕТА {number}", 10.0, OPENED)
+    domain.account(db)
+    deploy(db, c=0.01, family="linear")
+    forecast(db, horizon_days=7)
+    for number, difference in enumerate(found):
+        domain.count(db, f"КЕТА {number}", difference, "2025-03-10 12:00:00")
+    domain.account(db)
+    settle(db)
+    db.execute("update core.settings set value = '4' where name = 'forecast.min_history'")
+    forecast(db, refresh=True)
+    row = domain.one(db, "select * from bi.next_count where item = 'КЕТА 0'")
+    # Found / expected is 0, 1/2, 1, 2: the deciles by linear interpolation are 0.15 and 1.7.
+    assert row["low_kg"] / row["expected_kg"] == pytest.approx(0.15)
+    assert row["high_kg"] / row["expected_kg"] == pytest.approx(1.7)
+    # One of the four fell into its band.
+    confidence = domain.closed(db, "КЕТА 0")[-1]["inventory_confidence"]
+    assert row["confidence"] == pytest.approx(confidence / 4)
 
 
 def test_backtests_are_no_forecasts(db: Connection) -> None:
