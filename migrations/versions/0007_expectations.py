@@ -15,7 +15,8 @@ from (values
     ('forecast.horizon_days', '7', 'Days from one count to the next where no warehouse has been counted twice yet.'),
     ('forecast.min_history', '20', 'How many past counts of a product type it takes to draw the band and the coverage from them.'),
     ('forecast.no_ages_widening', '1.5', 'The 80 % band of a forecast is this many times as wide where the ages of the batches are not known.')
-) as s (name, value, description);
+) as s (name, value, description)
+on conflict (name) do nothing;
 
 -- What is expected is no stock: grams of a fraction matter where a product loses ten.
 alter table core.preliminary_forecasts
@@ -168,5 +169,5 @@ comment on column core.preliminary_forecasts.forecast_accuracy is 'Percent, 100 
 comment on column core.preliminary_forecasts.pre_shrinkage_adjusted is 'Whether the ages of the batches were taken into account.';
 comment on column core.preliminary_forecasts.adjusted_expected_shrinkage is 'Expected loss with the ages of the batches, kg.';
 comment on column core.preliminary_forecasts.batch_storage_history is 'Array of the batches and their ages.';
-delete from core.settings where name in ('priority.max_multiplier', 'forecast.horizon_days', 'forecast.min_history', 'forecast.no_ages_widening');
+-- Settings stay, with what people set them to: an earlier release does not read them.
 """)

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loader import schema
 from tests.db import domain
 from tests.db.domain import Connection, balance, movement
 from tests.db.test_worked_examples import given
@@ -608,3 +609,22 @@ def test_analytics_hold_the_weighted_rate_and_what_was_foretold(db: Connection) 
     # Ten days of a batch a week old: 9.5 kg x 0.10 / 0.93.
     assert row["forecast_count"] == 1
     assert row["forecast_wape"] == pytest.approx(100 * (9.5 * 0.1 / 0.93 - 0.95) / 0.95)
+
+
+# ---------------------------------------------------------------------------------------- migration
+
+
+def test_down_and_up_again_with_forecasts_in_it(fresh_url: str) -> None:
+    with domain.connect(fresh_url) as db:
+        domain.open_stock(db, ITEM, 10.0, OPENED)
+        domain.account(db)
+        deploy(db, c=0.01, family="linear")
+        db.execute("update core.settings set value = '9' where name = 'forecast.horizon_days'")
+        assert forecast(db)["new_count"] == 1
+        refresh(db)
+    schema.downgrade(fresh_url, "0006")
+    schema.upgrade(fresh_url)
+    with domain.connect(fresh_url) as db:
+        assert digest(db) == []
+        assert forecast(db)["new_count"] == 1
+        assert domain.value(db, "select period_days from bi.next_count") == 9
