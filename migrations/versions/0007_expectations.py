@@ -55,7 +55,7 @@ alter table core.preliminary_forecasts
         abs(usual_kg_per_day)
     ) < 'infinity');
 comment on table core.preliminary_forecasts is 'Holds what is expected at the next count of a period that a count opened, and what that count found.';
-comment on column core.preliminary_forecasts.calculation_data_id is 'The period, open or since closed; NULL = the accounting has replaced it since.';
+comment on column core.preliminary_forecasts.calculation_data_id is 'The period, open or since closed; NULL = nothing is written of it yet, or the accounting has replaced it since.';
 comment on column core.preliminary_forecasts.forecast_period_days is 'Days from the opening count to the planned end.';
 comment on column core.preliminary_forecasts.forecast_date is 'The moment its data reach to: the opening count, or the last movement after it.';
 comment on column core.preliminary_forecasts.expected_shrinkage is 'Expected loss to the planned end, kg, as if every batch were fresh: sum of M S(h).';

@@ -60,7 +60,8 @@ begin
                 and f.opened_at = case s.stage when 'counted' then c.calculation_date else c.inventory_period_start end
           ))
     )
-    select m.nomenclature_id, m.warehouse_id, m.time_zone, m.id, m.calculation_date, m.opened_at, m.as_of,
+    select m.nomenclature_id, m.warehouse_id, m.time_zone,
+        case when m.stage <> 'counted' then m.id end, case when m.stage <> 'counted' then m.calculation_date end, m.opened_at, m.as_of,
         m.fifo_batch_sequence is not null and not 'no_batch_ages' = any(m.flags), m.kg,
         case when m.fifo_batch_sequence is null
             then jsonb_build_array(jsonb_build_object('batch', null, 'kg', m.kg, 'age_days', null)) else coalesce(l.layers, '[]') end,

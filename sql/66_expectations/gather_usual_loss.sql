@@ -5,7 +5,6 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
-    max_age float8 := internal.setting('stock.max_age_days');
     gathered_count bigint;
 begin
     create temp table if not exists usual_loss (
@@ -26,23 +25,49 @@ begin
             order by d.inventory_period_start desc
             limit case when every_count then null else 4 end
         ) as c
-    )
-    select distinct on (p.nomenclature_id, p.warehouse_id, p.calculation_date) p.nomenclature_id, p.warehouse_id, p.calculation_date,
-        sum(p.kg) over recent / sum(p.days) over recent
-    from (
-        select c.nomenclature_id, c.warehouse_id, c.inventory_period_start, c.calculation_date,
-            extract(epoch from c.calculation_date - c.inventory_period_start)::float8 / 86400 as days,
-            greatest(0, case when k.adjusted_for_pre_shrinkage then e.with_ages else e.from_fresh end) as kg
+    ), due as materialized (
+        -- A curve fitted without ages starts anew at each count.
+        select c.id, c.nomenclature_id, c.warehouse_id, c.inventory_period_start, c.calculation_date, k.family, k.coefficient_a as a,
+            k.coefficient_b as b, k.coefficient_c as c, c.term_mass,
+            case when k.adjusted_for_pre_shrinkage then c.term_age_from
+                else array_fill(0::float8, array[cardinality(c.term_mass)]) end as age_from,
+            case when k.adjusted_for_pre_shrinkage then c.term_age_to
+                else (
+                    select array_agg(t.age_to - t.age_from order by t.place)
+                    from unnest(c.term_age_from, c.term_age_to) with ordinality as t (age_from, age_to, place)
+                ) end as age_to
         from chosen as h
         inner join core.calculation_data as c on c.id = h.id and c.calculation_date = h.calculation_date
         inner join core.coefficients as k on k.nomenclature_id = c.nomenclature_id and k.outcome <> 'failed'
         inner join core.model_versions as m on m.id = k.model_id and m.model = 'shrinkage' and m.status = 'deployed'
-        cross join lateral internal.expect_loss(
-            k.family, k.coefficient_a, k.coefficient_b, k.coefficient_c, c.term_mass, c.term_age_from, c.term_age_to, 0, max_age
-        ) as e
-    ) as p
-    window recent as (partition by p.nomenclature_id, p.warehouse_id order by p.inventory_period_start rows between 3 preceding and current row)
-    order by p.nomenclature_id, p.warehouse_id, p.calculation_date, p.inventory_period_start desc;
+        where case
+            when cardinality(c.term_mass) = cardinality(c.term_age_from) and cardinality(c.term_mass) = cardinality(c.term_age_to)
+                then cardinality(c.term_mass) > 0 and array_position(c.term_mass || c.term_age_from || c.term_age_to, null) is null
+            else false
+        end
+    ), expected as materialized (
+        select u.id, greatest(0, u.kg) as kg
+        from (
+            select array_agg(d.id order by d.id) as ids, internal.expect_losses(d.family,
+                    string_agg(float8send(coalesce(d.a, 'NaN')), ''::bytea order by d.id),
+                    string_agg(float8send(coalesce(d.b, 'NaN')), ''::bytea order by d.id),
+                    string_agg(float8send(coalesce(d.c, 'NaN')), ''::bytea order by d.id),
+                    string_agg(int4send(cardinality(d.term_mass)), ''::bytea order by d.id),
+                    string_agg(array_send(d.term_mass), ''::bytea order by d.id),
+                    string_agg(array_send(d.age_from), ''::bytea order by d.id),
+                    string_agg(array_send(d.age_to), ''::bytea order by d.id)) as kgs
+            from due as d
+            group by d.family, d.nomenclature_id / 256
+        ) as g
+        cross join lateral unnest(g.ids, g.kgs) as u (id, kg)
+        where u.kg is not null  -- greatest passes over NULL
+    )
+    select distinct on (d.nomenclature_id, d.warehouse_id, d.calculation_date) d.nomenclature_id, d.warehouse_id, d.calculation_date,
+        sum(e.kg) over recent / sum(extract(epoch from d.calculation_date - d.inventory_period_start)::float8 / 86400) over recent
+    from due as d
+    inner join expected as e on e.id = d.id
+    window recent as (partition by d.nomenclature_id, d.warehouse_id order by d.inventory_period_start rows between 3 preceding and current row)
+    order by d.nomenclature_id, d.warehouse_id, d.calculation_date, d.inventory_period_start desc;
     get diagnostics gathered_count = row_count;
     analyze pg_temp.usual_loss;
     return gathered_count;

@@ -64,8 +64,9 @@ begin
                 f.settled_calculation_date, f.actual_shrinkage)
             is distinct from (v.status, v.void_reason, v.period_id, v.period_date, v.settled_id, v.counted_at, v.found_kg)
     ), result as (
-        select d.*, case when d.status = 'settled' then e.from_fresh end as fresh_kg,
-            case when d.status = 'settled' and f.adjusted_expected_shrinkage is not null then e.with_ages end as aged_kg, x.kg,
+        -- (greatest passes over NULL.)
+        select d.*, case when d.status = 'settled' then greatest(0, e.from_fresh) end as fresh_kg,
+            case when d.status = 'settled' and f.adjusted_expected_shrinkage is not null then greatest(0, e.with_ages) end as aged_kg, x.kg,
             -- The band is a share of what is expected, so it moves with the day.
             d.found_kg between f.expected_low * x.share - tolerance and f.expected_high * x.share + tolerance as is_inside
         from differing as d
@@ -88,7 +89,7 @@ begin
         set status = r.status, void_reason = r.void_reason, calculation_data_id = r.period_id, calculation_date = r.period_date,
             settled_calculation_data_id = r.settled_id, settled_calculation_date = r.counted_at,
             settled_at = case when r.status = 'settled' then now() end, actual_shrinkage = r.found_kg,
-            expected_at_count = greatest(0, r.fresh_kg), adjusted_expected_at_count = greatest(0, r.aged_kg),
+            expected_at_count = r.fresh_kg, adjusted_expected_at_count = r.aged_kg,
             is_inside_80 = r.is_inside,
             forecast_accuracy = case when r.found_kg > tolerance then greatest(0, 1 - abs(r.kg - r.found_kg) / r.found_kg) * 100 end
         from result as r

@@ -299,6 +299,8 @@ def test_a_changed_count_settles_anew_and_a_lost_one_opens_again(db: Connection)
     settle(db)
     row = domain.one(db, "select * from bi.preliminary_forecast")
     assert (row["status"], row["actual_kg"], row["accuracy_percent"]) == ("open", None, None)
+    assert row["expected_at_count_kg"] is None and row["is_inside_80"] is None
+    assert row["counted_at"] is None
     assert domain.value(db, "select actual_value from core.forecasts") is None
     # And without the count that opened the period there is nothing to wait for.
     db.execute("delete from core.stock_movements")
@@ -339,6 +341,9 @@ def test_balances_without_batches_are_taken_as_fresh_with_a_wider_band(db: Conne
     domain.account(db)
     assert settle(db)["settled_count"] == 1
     assert domain.value(db, "select actual_kg from bi.preliminary_forecast") == 0.5
+    row = domain.one(db, "select * from core.preliminary_forecasts")
+    assert row["adjusted_expected_shrinkage"] is row["adjusted_expected_at_count"] is None
+    assert row["expected_at_count"] == pytest.approx(9.5 * 0.07)
 
 
 def test_products_without_a_curve_are_counted_not_invented(db: Connection) -> None:
