@@ -23,7 +23,7 @@ begin
         where f.status = 'settled'
         group by n.product_type, f.is_backtest
     ), untold as materialized (
-        -- Nothing of the type is settled: what past periods lost beside their own curves. A hundred products, twenty
+        -- Nothing of the type is settled: what past periods lost beside their own curves. Twenty-five products, twenty
         -- periods of each, tell enough.
         select k.product_type, percentile_cont(array[0.1, 0.9]) within group (order by k.ratio) as quantile, count(*) as ratio_count
         from (
@@ -51,7 +51,7 @@ begin
                         order by d.calculation_date desc
                         limit 20
                     ) as l
-                    where n.place <= 100
+                    where n.place <= 25
                 ) as r
                 inner join core.coefficients as c on c.nomenclature_id = r.nomenclature_id and c.outcome <> 'failed'
                 inner join core.model_versions as m on m.id = c.model_id and m.model = 'shrinkage' and m.status = 'deployed'
