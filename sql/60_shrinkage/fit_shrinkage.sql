@@ -80,6 +80,7 @@ declare
     run_id bigint;
     known_model core.model_versions;
     new_model_id int;
+    has_priority boolean := exists (select from core.priority_periods as p where p.active);
 begin
     perform internal.check_fit_options(options);
     if not pg_try_advisory_xact_lock(x'5745494a'::int) then
@@ -104,7 +105,7 @@ begin
     -- Content decides: the same periods, options and code are the same version, and nothing is fitted. Rows are hashed to 64
     -- bits each, with their key inside, and need no order: a fifth of the time that SHA-256 over sorted rows takes.
     select encode(sha256(convert_to(concat_ws('|', complete, (select m.sha256 from core.python_module as m limit 1), p.row_count, p.row_hash,
-        n.row_count, n.row_hash, f.row_hash), 'UTF8')), 'hex')
+        n.row_count, n.row_hash, f.row_hash, y.row_hash), 'UTF8')), 'hex')
     into hash
     from (
         select count(*) as row_count, bit_xor(hash_record_extended(row(c.nomenclature_id, c.warehouse_id, c.inventory_period_start,
@@ -117,7 +118,13 @@ begin
     ) as n
     cross join (
         select bit_xor(hash_record_extended(row(m.id, m.rule_order, m.product_type, m.factor_b), 0)) as row_hash from core.product_type_mapping as m
-    ) as f;
+    ) as f
+    cross join (
+        -- NULL without priority periods: they leave no trace in the hash then.
+        select bit_xor(hash_record_extended(row(t.id, t.period_start, t.period_end, t.priority_level,
+            internal.setting('priority.max_multiplier')), 0)) as row_hash
+        from core.priority_periods as t where t.active
+    ) as y;
 
     run_id := internal.open_run('shrinkage', 'fit', options);
     select m.* into known_model from core.model_versions as m where m.model = 'shrinkage' order by m.version desc limit 1;
@@ -141,7 +148,8 @@ begin
         from core.nomenclature as n;
         analyze pg_temp.fit_item;
 
-        -- Valid periods that nothing critical is wrong with, gathered in one pass; the confidence is the weight.
+        -- Valid periods that nothing critical is wrong with, gathered in one pass; the weight is the confidence, and more
+        -- inside a priority period.
         create temp table if not exists fit_period (
             product_type text, item int, calculation_date timestamptz, warehouse_id int, has_ages boolean, loss float8, kg_days float8,
             weight float8, sigma float8, term_mass float8[], term_age_from float8[], term_age_to float8[]
@@ -149,8 +157,9 @@ begin
         truncate pg_temp.fit_period;
         insert into pg_temp.fit_period
         select i.product_type, i.item, c.calculation_date, c.warehouse_id, not 'no_batch_ages' = any(c.flags),
-            (c.surplus_applied_kg - c.difference_kg)::float8, c.kg_days, c.inventory_confidence, c.count_sigma_kg,
-            c.term_mass, c.term_age_from, c.term_age_to
+            (c.surplus_applied_kg - c.difference_kg)::float8, c.kg_days,
+            c.inventory_confidence * case when has_priority then internal.priority_factor(c.inventory_period_start, c.calculation_date) else 1 end,
+            c.count_sigma_kg, c.term_mass, c.term_age_from, c.term_age_to
         from core.calculation_data as c
         inner join pg_temp.fit_item as i on i.nomenclature_id = c.nomenclature_id
         where c.is_valid_inventory_period and c.data_quality_flag <> 'filtered' and not c.flags && array['unit_jump', 'identity_residual']

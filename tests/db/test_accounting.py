@@ -436,6 +436,7 @@ def test_a_flat_file_that_balances_to_zero_shows_no_shrinkage_and_no_accuracy(
     domain.fit(db)
     assert domain.value(db, "select count(*) from bi.shrinkage_by_type") == 0
     assert domain.value(db, "select count(*) from bi.shrinkage_unexplained") == 0
+    db.execute("select * from api.refresh_analytics()")
     assert domain.value(db, "select count(avg_accuracy) from bi.analytics") == 0
     assert domain.rows(db, "select distinct outcome, a from bi.coefficient") == [
         {"outcome": "failed", "a": None}

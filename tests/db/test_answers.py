@@ -288,6 +288,7 @@ def test_what_drying_does_not_explain(shop: Connection) -> None:
 def test_views_are_empty_not_wrong_before_any_fit(db: Connection) -> None:
     domain.move(db, *domain.weeks(ITEM, 2))
     domain.account(db)
+    db.execute("select * from api.refresh_analytics()")
     for view in ("coefficient", "fit_by_type", "fit_holdout", "shrinkage_unexplained", "analytics"):
         assert domain.rows(db, f"select * from bi.{view}") == [], view
     assert len(domain.rows(db, "select * from bi.balance")) == 2

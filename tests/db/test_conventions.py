@@ -295,6 +295,10 @@ def demo_url(server_url: str, template: str) -> Iterator[str]:
     with psycopg.connect(url) as connection:
         connection.execute("select * from api.account_stock()")
         connection.execute("select * from api.fit_shrinkage()")
+        connection.execute("select * from api.backfill_forecasts('-infinity')")
+        connection.execute("select * from api.forecast_next_count()")
+        connection.execute("select api.add_priority_period('2025-03-01', '2025-04-01', 8, 'Lent')")
+        connection.execute("select * from api.refresh_analytics()")
         connection.execute("create schema shop")
         connection.execute(
             "create table shop.sale as select '2026-01-01'::date + t as sold_on, branch,"
@@ -378,7 +382,8 @@ def test_every_view_has_rows_and_no_nan(demo_url: str) -> None:
     assert not empty & {"balance", "coefficient", "dim_item", "dim_store", "dim_date", "analytics"}
     assert not empty & {"forecast", "models", "training_run", "fit_outcome", "actual_vs_forecast"}
     assert not empty & {"backtest_metric", "backtest_forecast", "cache", "model_event"}
-    assert not empty & {"fit_by_type", "import_quality", "shrinkage_by_type"}
+    assert not empty & {"fit_by_type", "import_quality", "shrinkage_by_type", "shrinkage_weighted"}
+    assert not empty & {"next_count", "preliminary_forecast", "forecast_accuracy_by_type"}
 
 
 def test_analytics_is_the_mean_over_the_counts_of_a_month(demo_url: str) -> None:
