@@ -296,7 +296,11 @@ def _anomalies(
     usual_kg = usual * periods.kg_days
     noise = np.hypot(periods.sigma, options["cv"] * usual_kg)
     is_large = np.abs(periods.loss - usual_kg) > np.maximum(1.96 * noise, options["tolerance_kg"])
-    found = np.flatnonzero(scored & is_large & (np.abs(z) > options["z"]))
+    # Nor is a product that differs from its like as it always does, or by the ages of its batches:
+    # what its own curve expects.
+    own_noise = np.hypot(periods.sigma, options["cv"] * periods.expected)
+    is_explained = np.abs(periods.loss - periods.expected) <= 1.96 * own_noise
+    found = np.flatnonzero(scored & is_large & ~is_explained & (np.abs(z) > options["z"]))
     group = np.where(is_week, 2 * week, 2 * month + 1)
     order = np.argsort(group, kind="stable")
     for code in np.unique(group[found]):
@@ -314,6 +318,7 @@ def _anomalies(
                 "median": median[row], "mad": spread[row], "is_log": is_log[row],
                 "span": "week" if is_week[row] else "month", "group_size": size[row],
                 "loss_kg": periods.loss[row], "usual_loss_kg": usual_kg[row],
+                "expected_kg": periods.expected[row],
                 "group_rates": values[:_SHOWN],
             }  # fmt: skip
         tick()

@@ -46,15 +46,21 @@ begin atomic
         ) as q
         inner join core.product_clusters as p on p.run_id = q.run_id and p.label = q.label and p.is_medoid
         inner join curve as k on k.nomenclature_id = p.nomenclature_id
-        order by q.alike desc, q.total desc, q.label
+        order by q.alike desc, q.total desc, q.label asc
         limit 1
     ), best as (
         select o.*
-        from (select * from own union all select * from of_type union all select * from of_cluster) as o
+        from (
+            select * from own
+            union all
+            select * from of_type
+            union all
+            select * from of_cluster
+        ) as o
         order by o.choice
         limit 1
     )
-    select w.id, w.name, w.product_type, coalesce(s.source, 'none'), s.family, s.a, s.b, s.c, s.from_item_id, n.name, s.cluster,
+    select w.id, w.name, w.product_type, coalesce(s.source, 'none'), s.family, s.a, s.b, s.c, s.from_item_id, n.name as from_name, s.cluster,
         case when s.source is null then 'nothing was fitted yet: run api.fit_shrinkage(), then api.cluster_products()' else s.reason end
     from wanted as w
     left join best as s on true

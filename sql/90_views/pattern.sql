@@ -7,7 +7,8 @@ left join core.nomenclature as n on n.id = p.affected_nomenclature[1]
 left join core.nomenclature as o on o.id = p.affected_nomenclature[2]
 left join core.warehouses as w on w.id = p.warehouse_id;
 
-comment on view bi.pattern is 'What stands out in the data (api.find_patterns): anomalies, trends, seasons, correlations, changes of level, pairs that may have been mixed up.';
+comment on view bi.pattern is
+'What stands out in the data (api.find_patterns): anomalies, trends, seasons, correlations, changes of level, pairs that may have been mixed up.';
 comment on column bi.pattern.time is 'When it was first found.';
 comment on column bi.pattern.pattern_id is 'Key, for api.close_pattern and api.accept_pattern.';
 comment on column bi.pattern.pattern_type is 'anomaly, trend, seasonality or correlation.';
@@ -22,7 +23,7 @@ comment on column bi.pattern.warehouse_id is 'Key of the warehouse (bi.dim_store
 comment on column bi.pattern.warehouse is 'Name of the warehouse.';
 comment on column bi.pattern.description is 'What was found, in words; masses in kg, rates in percent a day.';
 comment on column bi.pattern.confidence is
-'0 to 1: 1 - p of the test; of an anomaly and a change of level the share of random repeats that bear it out; of a mis-grading the chance that no other shortage fits.';
+'0 to 1. 1 - p of the test; anomaly, change of level: share of random repeats that bear it out; mis-grading: chance that no other shortage fits.';
 comment on column bi.pattern.period_start is 'Start of the data it is about; of a change of level the first count of the new one.';
 comment on column bi.pattern.period_end is 'End of the data it is about; NULL = lasting.';
 comment on column bi.pattern.status is 'open; closed (by a person, or no longer seen); accepted.';

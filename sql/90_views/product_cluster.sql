@@ -15,7 +15,8 @@ left join (
 ) as k on k.nomenclature_id = q.nomenclature_id
 where r.id = (select max(x.id) from core.cluster_runs as x);
 
-comment on view bi.product_cluster is 'Which products shrink alike: the newest grouping (api.cluster_products), with the curve of the product that stands for each cluster.';
+comment on view bi.product_cluster is
+'Which products shrink alike: the newest grouping (api.cluster_products), with the curve of the product that stands for each cluster.';
 comment on column bi.product_cluster.time is 'When they were grouped.';
 comment on column bi.product_cluster.run_id is 'Key of the grouping.';
 comment on column bi.product_cluster.item_id is 'Key of the product (bi.dim_item).';
