@@ -118,7 +118,7 @@ from (values
     ('patterns.min_climate_periods', '10', 'Periods with readings a correlation with the climate needs.'),
     ('patterns.min_shift_periods', '8', 'Periods a level shift needs.'),
     ('patterns.pair_similarity', '0.2', 'How far a shortage and a surplus may differ to pass for one product taken for another, as a share of the larger.'),
-    ('patterns.pair_confidence', '0.5', 'Pairs less certain than this are left out.'),
+    ('patterns.pair_confidence', '0.3', 'Pairs less certain than this are left out; without counts before to compare with, none is surer than 0.5.'),
     ('clusters.min_periods', '3', 'Valid periods a product needs to be put into a cluster.')
 ) as s (name, value, description);
 """)

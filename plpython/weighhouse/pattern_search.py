@@ -39,8 +39,8 @@ class Periods:
         The counts, seconds since 1970.
     day : ndarray of int, shape (n,)
         Local day the last count belongs to, days since 1970.
-    loss, kg_days, sigma, expected : ndarray of float, shape (n,)
-        kg (a surplus is negative), kg x days, kg, kg. expected is NaN where no curve is known.
+    loss, counted, kg_days, sigma, expected : ndarray of float, shape (n,)
+        kg (a surplus is negative), kg, kg x days, kg, kg. expected is NaN where no curve is known.
     """
 
     series: Ints
@@ -50,6 +50,7 @@ class Periods:
     end: Floats
     day: Ints
     loss: Floats
+    counted: Floats
     kg_days: Floats
     sigma: Floats
     expected: Floats
@@ -87,6 +88,7 @@ def find(
     end: bytes | None,
     day: bytes | None,
     loss: bytes | None,
+    counted: bytes | None,
     kg_days: bytes | None,
     sigma: bytes | None,
     counts: bytes | None,
@@ -142,6 +144,7 @@ def find(
         pg.floats(end),
         pg.integers(day, 4),
         pg.floats(loss),
+        pg.floats(counted),
         pg.floats(kg_days),
         pg.floats(sigma),
         expected,
@@ -300,7 +303,10 @@ def _anomalies(
     # what its own curve expects.
     own_noise = np.hypot(periods.sigma, options["cv"] * periods.expected)
     is_explained = np.abs(periods.loss - periods.expected) <= 1.96 * own_noise
-    found = np.flatnonzero(scored & is_large & ~is_explained & (np.abs(z) > options["z"]))
+    # Where nothing was left to count, no more could be missing than the book still had.
+    is_capped = (periods.counted <= options["tolerance_kg"]) & (periods.loss < usual_kg)
+    is_odd = is_large & ~is_explained & ~is_capped
+    found = np.flatnonzero(scored & is_odd & (np.abs(z) > options["z"]))
     group = np.where(is_week, 2 * week, 2 * month + 1)
     order = np.argsort(group, kind="stable")
     for code in np.unique(group[found]):

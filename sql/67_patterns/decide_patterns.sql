@@ -22,7 +22,8 @@ begin
     set status = verdict, closed_at = case when verdict <> 'open' then clock_timestamp() end,
         decided_by = case when verdict <> 'open' then session_user end, notes = coalesce(decide_patterns.notes, a.notes)
     where a.id = any(ids) and (
-        a.status <> verdict or verdict <> 'open' and a.decided_by is null or decide_patterns.notes is distinct from coalesce(a.notes, decide_patterns.notes)
+        a.status <> verdict or verdict <> 'open' and a.decided_by is null
+        or decide_patterns.notes is not null and decide_patterns.notes is distinct from a.notes
     );
     get diagnostics decided_count = row_count;
     return decided_count;

@@ -23,7 +23,7 @@ begin
     -- would pass for a trend, a season or a shift.
     create temp table if not exists pattern_period (
         place int, series int, nomenclature_id int, warehouse_id int, started_at timestamptz, counted_at timestamptz, day date,
-        loss float8, kg_days float8, sigma float8, term_mass float8[], term_age_from float8[], term_age_to float8[]
+        loss float8, counted float8, kg_days float8, sigma float8, term_mass float8[], term_age_from float8[], term_age_to float8[]
     ) on commit drop;
     truncate pg_temp.pattern_period;
     insert into pg_temp.pattern_period
@@ -32,7 +32,7 @@ begin
         c.calculation_date,
         -- A count at midnight closes the day, and the month, before.
         ((c.calculation_date - interval '1 second') at time zone w.time_zone)::date,
-        (c.surplus_applied_kg - c.difference_kg)::float8, c.kg_days, c.count_sigma_kg,
+        (c.surplus_applied_kg - c.difference_kg)::float8, c.final_balance::float8, c.kg_days, c.count_sigma_kg,
         -- Without terms of equal length there is nothing to expect.
         case when t.is_whole then c.term_mass else '{}' end, case when t.is_whole then c.term_age_from else '{}' end,
         case when t.is_whole then c.term_age_to else '{}' end
@@ -67,7 +67,7 @@ begin
     analyze pg_temp.pattern_series;
 
     select internal.search_patterns(
-        p.series, p.kind, p.warehouse, p.started_at, p.counted_at, p.day, p.loss, p.kg_days, p.sigma, p.counts, p.term_mass,
+        p.series, p.kind, p.warehouse, p.started_at, p.counted_at, p.day, p.loss, p.counted, p.kg_days, p.sigma, p.counts, p.term_mass,
         p.term_age_from, p.term_age_to, s.family, s.a, s.b, s.c, r.warehouse, r.time, r.temperature, r.humidity, options
     )::jsonb
     into findings
@@ -79,6 +79,7 @@ begin
             string_agg(float8send(extract(epoch from q.counted_at)::float8), ''::bytea order by q.place) as counted_at,
             string_agg(int4send(q.day - date '1970-01-01'), ''::bytea order by q.place) as day,
             string_agg(float8send(q.loss), ''::bytea order by q.place) as loss,
+            string_agg(float8send(coalesce(q.counted, 'nan')), ''::bytea order by q.place) as counted,
             string_agg(float8send(q.kg_days), ''::bytea order by q.place) as kg_days,
             string_agg(float8send(q.sigma), ''::bytea order by q.place) as sigma,
             string_agg(int4send(cardinality(q.term_mass)), ''::bytea order by q.place) as counts,
