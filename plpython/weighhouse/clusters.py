@@ -175,7 +175,11 @@ def _k_means(points: Floats, k: int, tick: Callable[[], None]) -> Ints:
         nearest = _distances(points, points[chosen])[:, 0]
         while len(chosen) < k:
             total = nearest.sum()
-            chosen.append(int(rng.choice(n, p=nearest / total)))
+            # Points so close that rounding takes their distance for none: any other will do.
+            odds = (
+                nearest / total if total > 0 else ~np.isin(np.arange(n), chosen) / (n - len(chosen))
+            )
+            chosen.append(int(rng.choice(n, p=odds)))
             nearest = np.minimum(nearest, _distances(points, points[chosen[-1:]])[:, 0])
         centres = points[chosen]
         label = np.full(n, -1)

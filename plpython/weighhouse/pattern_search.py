@@ -298,7 +298,9 @@ def _anomalies(
     # coarse: what one count varies anyway is no anomaly.
     usual_kg = usual * periods.kg_days
     noise = np.hypot(periods.sigma, options["cv"] * usual_kg)
-    is_large = np.abs(periods.loss - usual_kg) > np.maximum(1.96 * noise, options["tolerance_kg"])
+    # Both counts of a period may be off by the tolerance.
+    least = np.maximum(1.96 * noise, 2 * options["tolerance_kg"])
+    is_large = np.abs(periods.loss - usual_kg) > least
     # Nor is a product that differs from its like as it always does, or by the ages of its batches:
     # what its own curve expects.
     own_noise = np.hypot(periods.sigma, options["cv"] * periods.expected)
@@ -325,7 +327,7 @@ def _anomalies(
                 "span": "week" if is_week[row] else "month", "group_size": size[row],
                 "loss_kg": periods.loss[row], "usual_loss_kg": usual_kg[row],
                 "expected_kg": periods.expected[row],
-                "group_rates": values[:_SHOWN],
+                "group_rates": values if values.size <= _SHOWN else None,
             }  # fmt: skip
         tick()
 

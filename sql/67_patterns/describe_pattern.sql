@@ -17,11 +17,11 @@ return case describe_pattern.data ->> 'subtype'
         case when (describe_pattern.data ->> 'loss_kg')::float8 < 0
             then format('gained %s kg', round(-(describe_pattern.data ->> 'loss_kg')::numeric, 3))
             else format('lost %s kg', round((describe_pattern.data ->> 'loss_kg')::numeric, 3)) end,
-        describe_pattern.to_day, describe_pattern.data ->> 'span', round((describe_pattern.data ->> 'usual_loss_kg')::numeric, 3)
+        to_char(describe_pattern.to_day, 'YYYY-MM-DD'), describe_pattern.data ->> 'span', round((describe_pattern.data ->> 'usual_loss_kg')::numeric, 3)
     )
     when 'level_shift' then format(
         '%s in %s loses since the count of %s %s times what its curve expects, before %s times.',
-        describe_pattern.item, describe_pattern.warehouse, describe_pattern.to_day,
+        describe_pattern.item, describe_pattern.warehouse, to_char(describe_pattern.to_day, 'YYYY-MM-DD'),
         coalesce(round((describe_pattern.data ->> 'actual_after_kg')::numeric
             / nullif((describe_pattern.data ->> 'expected_after_kg')::numeric, 0), 2)::text, '?'),
         coalesce(round((describe_pattern.data ->> 'actual_before_kg')::numeric
@@ -30,7 +30,7 @@ return case describe_pattern.data ->> 'subtype'
     when 'misgrading' then format(
         '%s was %s kg short and %s %s kg over by the count of %s in %s: one may have been taken for the other.',
         describe_pattern.item, round((describe_pattern.data ->> 'shortage_kg')::numeric, 3), describe_pattern.other_item,
-        round((describe_pattern.data ->> 'surplus_kg')::numeric, 3), describe_pattern.to_day, describe_pattern.warehouse
+        round((describe_pattern.data ->> 'surplus_kg')::numeric, 3), to_char(describe_pattern.to_day, 'YYYY-MM-DD'), describe_pattern.warehouse
     )
     when 'month' then format(
         '%s in %s loses most in %s (%s %% a day above its mean of %s) and least in %s (%s below it).',
@@ -57,7 +57,8 @@ return case describe_pattern.data ->> 'subtype'
         case describe_pattern.data ->> 'subtype' when 'rising' then 'more' else 'less' end,
         internal.percent_a_day((describe_pattern.data ->> 'rate_from')::float8),
         internal.percent_a_day((describe_pattern.data ->> 'rate_to')::float8),
-        describe_pattern.data ->> 'period_count', describe_pattern.from_day, describe_pattern.to_day
+        describe_pattern.data ->> 'period_count', to_char(describe_pattern.from_day, 'YYYY-MM-DD'),
+        to_char(describe_pattern.to_day, 'YYYY-MM-DD')
     )
 end;
 

@@ -150,6 +150,7 @@ begin
     from pg_temp.pattern_found as f
     left join core.ai_patterns as a on a.pattern_key = f.pattern_key;
 
+    -- A change of level and a mix-up are events of one count, as odd rates are: anomalies by type, told apart by subtype.
     -- What a person closed or accepted stays as it is; what is seen again after it had gone is open again.
     insert into core.ai_patterns as a (pattern_key, pattern_type, subtype, description, confidence_level, affected_nomenclature,
         warehouse_id, period_start, period_end, pattern_data)

@@ -297,7 +297,9 @@ def counts(answer: domain.Row) -> list[int]:
 
 
 def test_the_same_search_again_changes_no_row(odd: Connection) -> None:
+    """However the session writes dates, and wherever it is."""
     before = digest(odd)
+    odd.execute("set local datestyle = 'German'; set local timezone = 'Asia/Vladivostok'")
     assert counts(find(odd)) == [2, 0, 0, 0, 0]
     assert digest(odd) == before
 
@@ -454,7 +456,7 @@ def test_the_misplaced_decimal_point_of_the_flat_file(fresh_url: str, shared_dat
         ]
 
 
-def test_a_search_can_be_cancelled_and_one_runs_at_a_time(fresh_url: str) -> None:
+def test_one_search_runs_at_a_time(fresh_url: str) -> None:
     with domain.connect(fresh_url) as one, domain.connect(fresh_url) as other:
         find(one)
         other.execute("set local lock_timeout = '200ms'")
