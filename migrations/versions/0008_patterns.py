@@ -118,15 +118,16 @@ from (values
     ('patterns.min_climate_periods', '10', 'Periods with readings a correlation with the climate needs.'),
     ('patterns.min_shift_periods', '8', 'Periods a level shift needs.'),
     ('patterns.pair_similarity', '0.2', 'How far a shortage and a surplus may differ to pass for one product taken for another, as a share of the larger.'),
-    ('patterns.pair_confidence', '0.3', 'Pairs less certain than this are left out; without counts before to compare with, none is surer than 0.5.'),
+    ('patterns.pair_confidence', '0.4', 'Pairs less certain than this are left out; where one count is all there is, a pair among up to five shortages passes.'),
     ('clusters.min_periods', '3', 'Valid periods a product needs to be put into a cluster.')
-) as s (name, value, description);
+) as s (name, value, description)
+on conflict (name) do nothing;
 """)
 
 
 def downgrade() -> None:
     run(r"""
-delete from core.settings where name like 'patterns.%' or name like 'clusters.%';
+-- Settings stay: what somebody chose is in force again when the tables come back.
 drop table core.product_clusters, core.cluster_runs;
 drop table core.climate_readings;
 alter table core.ai_patterns

@@ -301,6 +301,7 @@ def test_the_same_search_again_changes_no_row(odd: Connection) -> None:
     before = digest(odd)
     odd.execute("set local datestyle = 'German'; set local timezone = 'Asia/Vladivostok'")
     assert counts(find(odd)) == [2, 0, 0, 0, 0]
+    odd.execute("reset datestyle; reset timezone")
     assert digest(odd) == before
 
 

@@ -18,7 +18,7 @@ from weighhouse.pattern_search import Climate, Periods, climate_means, search
 OPTIONS: dict[str, Any] = {
     "z": Decimal("3.5"), "min_group": 8, "significance": 0.05, "false_discovery_rate": 0.1,
     "min_periods": 6, "max_periods": 260, "min_months": 24, "min_climate_periods": 10,
-    "min_shift_periods": 8, "pair_similarity": 0.2, "pair_confidence": 0.3, "tolerance_kg": 0.005,
+    "min_shift_periods": 8, "pair_similarity": 0.2, "pair_confidence": 0.4, "tolerance_kg": 0.005,
     "cv": 0.25,
 }  # fmt: skip
 NO_CLIMATE = Climate(np.empty(0, dtype=np.int64), *[np.empty(0)] * 3)

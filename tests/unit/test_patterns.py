@@ -216,7 +216,7 @@ def test_noise_alone_gives_no_confidence() -> None:
 
 # ------------------------------------------------------------------------------------------- pairs
 
-OPTIONS = {"tolerance": 0.005, "similarity": 0.2, "cv": 0.25, "confidence": 0.3}
+OPTIONS = {"tolerance": 0.005, "similarity": 0.2, "cv": 0.25, "confidence": 0.4}
 
 
 def test_a_pair_of_one_count_is_found() -> None:
