@@ -522,9 +522,10 @@ def find_pairs(
 ) -> Pairs:
     """Find, within each count, a shortage and a surplus of similar size.
 
-    What is compared is what drying does not explain: loss - expected. A surplus must be one in
-    kg too, and both must be more than 1.96 standard deviations of a period. Each takes the partner
-    closest in size; only mutual choices stand.
+    What is compared is what drying does not explain: loss - expected. At least half of that of the
+    surplus must have been found too much, not only not have dried; both must be more than 1.96
+    standard deviations of a period. Each takes the partner closest in size; only mutual choices
+    stand.
 
     Parameters
     ----------
@@ -560,7 +561,7 @@ def find_pairs(
     left = lost - drying
     real = np.abs(left) > np.maximum(1.96 * np.hypot(spread, cv * drying), tolerance)
     is_short = real & (left > 0) & (lost > tolerance)
-    is_over = real & (lost < -tolerance)
+    is_over = real & (lost < -tolerance) & (lost <= 0.5 * left)
     short, over = np.flatnonzero(is_short), np.flatnonzero(is_over)
     shared = np.intersect1d(group[short], group[over])
     found: list[tuple[int, int, float]] = []

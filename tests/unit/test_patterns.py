@@ -239,6 +239,8 @@ def test_other_sizes_other_counts_and_what_drying_explains_make_no_pair() -> Non
         (count, [-0.004, 0.004], [0.0, 0.0]),
         # A surplus by the curve only: nothing was found too much.
         (count, [0.1, 1.8], [0.9, 1.0]),
+        # A small surplus of one that should have lost much.
+        (count, [-0.06, 0.9], [0.5, 0.34]),
     ]
     for counts, loss, expected in cases:
         assert not patterns.find_pairs(counts, kind, loss, expected, sigma, **OPTIONS).short.size
