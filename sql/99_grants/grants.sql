@@ -33,6 +33,8 @@ grant select on all tables in schema cache to weighhouse_analyst, weighhouse_fit
 grant execute on function internal.find_item(text), internal.name_key(text), internal.normalize_name(text), internal.setting(text),
 internal.batch_loss(text, float8, float8, float8, float8, float8), internal.check_shrinkage_question(float8, float8, float8)
 to weighhouse_analyst, weighhouse_fitter;
+-- What to reckon with for a product without periods of its own.
+grant execute on function api.suggested_coefficient(text) to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
