@@ -6,21 +6,21 @@ revision = "0009"
 down_revision = "0008"
 
 # Ё is Е, and a Latin letter that looks like a Cyrillic one is that letter: on both sides of a comparison, so that Latin words
-# still meet themselves. A slash goes (Х/К, Х\К, ХК are one word), other punctuation parts words.
+# still meet themselves. A slash goes (Х/К, Х\К, ХК are one word), whatever else is no letter or digit parts words.
 LOOK_ALIKES = ("ЁABCEHKMOPTXY", "ЕАВСЕНКМОРТХУ")
-PUNCTUATION = "!\"#$%&''()*+,-.:;<=>?@[]^_`{|}~«»№"
-BLANKS = " " * (len(PUNCTUATION) - 1)  # the quote stands twice, as SQL wants it
+
+
+def spelled(text: str) -> str:
+    """Write the words of a text as they are spelled."""
+    folded = f"translate(upper({text}), '{LOOK_ALIKES[0]}/\\', '{LOOK_ALIKES[1]}')"
+    return f"to_tsvector('pg_catalog.simple', regexp_replace({folded}, '[^[:alnum:]]+', ' ', 'g'))"
 
 
 def words(text: str) -> str:
     """Write the words of a text as they are searched: as spelled, and their Russian (English) stems."""
-    folded = (
-        f"translate(upper({text}), '{LOOK_ALIKES[0]}{PUNCTUATION}/\\', '{LOOK_ALIKES[1]}{BLANKS}')"
-    )
-    plain = f"translate(upper({text}), 'Ё{PUNCTUATION}/\\', 'Е{BLANKS}')"
-    return (
-        f"to_tsvector('pg_catalog.simple', {folded}) || to_tsvector('pg_catalog.russian', {plain})"
-    )
+    plain = f"translate(upper({text}), 'Ё/\\', 'Е')"
+    stems = f"to_tsvector('pg_catalog.russian', regexp_replace({plain}, '[^[:alnum:]]+', ' ', 'g'))"
+    return f"{spelled(text)} || {stems}"
 
 
 # A table, and what is searched in it.
@@ -30,12 +30,10 @@ SEARCHED = {
     "warehouses": words("name"),
     "source_data": words("file_name"),
     # A flag of a period says what every flag of its kind says (core.quality_flag): its words are searched there, once. Half a
-    # million flags would make the accounting slow.
-    "validation_errors": "case when flag is null and raw_text is not null or notes is not null then "
-    + words(
-        "description || ' ' || coalesce(notes, '') || ' ' || coalesce(reason, '') || ' ' || left(coalesce(raw_text, ''), 1000)"
-    )
-    + " end",
+    # million flags would make the accounting slow. A rejected row is data, and has no stems; descriptions are our own words.
+    "validation_errors": "case when flag is null and raw_text is not null or notes is not null then"
+    f" to_tsvector('pg_catalog.russian', description) || coalesce({words('notes')}, '')"
+    f" || coalesce({spelled('left(raw_text, 1000)')}, '') end",
     "surplus_specifications": f"case when notes is not null then {words('notes')} end",
     "surplus_patterns": f"case when pattern_condition is not null then {words('pattern_condition')} end",
     "ai_patterns": words("description"),
@@ -210,6 +208,11 @@ comment on index core.{table}_search_words_idx is 'Usage: api.search.';
         run(f"""
 create index {table}_page_idx on core.{table} ({column}, id);
 comment on index core.{table}_page_idx is 'Usage: pages of the table, newest first.';
+""")
+
+    run(r"""
+create index validation_errors_searched_idx on core.validation_errors (id) where search_words is not null;
+comment on index core.validation_errors_searched_idx is 'Usage: api.search, the newest rows that have words.';
 """)
 
 

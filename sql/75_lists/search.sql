@@ -4,11 +4,11 @@ language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    found_query tsquery := internal.search_query(words);
+    found_query tsquery := case when length(words) <= 500 then internal.search_query(words) end;
 begin
     if found_query is null then
-        raise exception 'there is no word in %', coalesce(quote_literal(words), 'NULL')
-            using errcode = '22023', hint = 'Give letters or digits; the last word may be unfinished.';
+        raise exception 'there is no word in %, or too many', coalesce(quote_literal(left(words, 60)), 'NULL')
+            using errcode = '22023', hint = 'Give letters or digits, up to 500; the last word may be unfinished.';
     end if;
     perform internal.one_of(k.kind, '{item,warehouse,file,error,specification,surplus_pattern,pattern,forecast,priority_period}', 'kind')
     from unnest(kinds) as k (kind);
@@ -27,6 +27,15 @@ language sql stable
 begin atomic
     with question as materialized (
         select internal.check_search(search.words, search.kinds, search.max_rows) as query
+    ), recent as materialized (
+        -- A word that very many rejected rows have is found among the newest of them, without looking at the others.
+        select 'error' as kind, e.id, e.description as title, coalesce(e.notes, e.raw_text) as excerpt, e.search_words, e.detection_date as found_at
+        from (
+            select x.* from core.validation_errors as x
+            where (search.kinds is null or 'error' = any(search.kinds)) and x.search_words is not null
+            order by x.id desc limit 5000
+        ) as e
+        where e.search_words @@ (select q.query from question as q)
     ), hit as (
         (
             select 'item' as kind, n.id::bigint as id, n.name as title, concat_ws(', ', n.product_type, n.item_group) as excerpt,
@@ -58,10 +67,13 @@ begin atomic
             order by s.id desc limit 1000
         )
         union all
+        (select r.* from recent as r order by r.id desc limit 1000)
+        union all
         (
             select 'error', e.id, e.description, coalesce(e.notes, e.raw_text), e.search_words, e.detection_date
             from core.validation_errors as e
             where (search.kinds is null or 'error' = any(search.kinds)) and e.search_words @@ (select q.query from question as q)
+              and (select count(*) from recent as r) < 1000 and not exists (select from recent as r where r.id = e.id)
             order by e.id desc limit 1000
         )
         union all
