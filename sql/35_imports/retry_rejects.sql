@@ -17,10 +17,11 @@ begin
     truncate staging.row;
     create temp table if not exists retried (line int, raw_text text, staged jsonb) on commit drop;
     truncate pg_temp.retried;
-    -- A total that contradicts its rows stays rejected: without the rows it cannot be judged again.
+    -- A total that contradicts its rows stays rejected: without the rows it cannot be judged again. What a person dealt with is
+    -- not tried again.
     with taken as (
         delete from core.validation_errors as e
-        where e.source_data_id = import_id and e.reason <> 'control_total' and e.staged is not null
+        where e.source_data_id = import_id and e.reason <> 'control_total' and e.staged is not null and not e.resolved
         returning e.line, e.raw_text, e.staged
     )
     insert into pg_temp.retried select t.line, t.raw_text, t.staged from taken as t;
@@ -48,5 +49,6 @@ comment on function api.retry_rejects(int, jsonb) is
 'Judges the rejected rows of an import again, after a mapping, a setting or an option was mended.
 
 options override those of the import (decimal, date_format, time_zone, dst, on_conflict). Returns what became of the rejected
-rows; the ledger is brought up to date. Rows that could not even be split into columns stay. Raises 22023 for an unknown import.
+rows; the ledger is brought up to date. Rows that could not even be split into columns stay, and so do those a person resolved
+(api.reopen_errors takes them back). Raises 22023 for an unknown import.
 Example: select * from api.retry_rejects(3);';

@@ -2,8 +2,12 @@ create function api.undo_import(import_id int)
 returns table (movement_count bigint, balance_count bigint, shared_files text)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+-- Millions of rows may go: the audit trail gets one row for each table they go from. Back to what it was when this returns.
+set "weighhouse.audit" = 'summary'
+set "weighhouse.reason" = ''
 as $$
 begin
+    perform set_config('weighhouse.reason', format('import %s taken back', import_id), true);
     update core.source_data as s
     set undone_at = clock_timestamp()
     where s.id = import_id and s.undone_at is null;
@@ -31,5 +35,5 @@ comment on function api.undo_import(int) is
 'Takes the facts of an import back; the ledger row stays, marked undone, and the same bytes may be imported again.
 
 Returns how many movements and balances went, and later files that had repeated rows (counted there as duplicates): import
-those again if they stood for themselves. Run api.account_stock() afterwards to derive periods again. Raises 22023 for an
+those again if they stood for themselves. The audit trail (bi.audit) says how many rows went, not which. Run api.account_stock() afterwards to derive periods again. Raises 22023 for an
 unknown import. Example: select * from api.undo_import(3);';

@@ -186,6 +186,10 @@ begin
     from verdict as p
     where p.flags = g.flags;
 
+    create temp table if not exists resolved_flag (
+        nomenclature_id int, warehouse_id int, inventory_period_start timestamptz, flag text, resolution_date timestamptz, resolved_by text, notes text
+    ) on commit drop;
+    truncate pg_temp.resolved_flag;
     with gone as (
         delete from core.calculation_data as c
         where not exists (
@@ -193,10 +197,17 @@ begin
             where g.nomenclature_id = c.nomenclature_id and g.warehouse_id = c.warehouse_id
               and g.inventory_period_start = c.inventory_period_start and g.calculation_date = c.calculation_date
         )
-        returning c.id, c.calculation_date
+        returning c.id, c.calculation_date, c.nomenclature_id, c.warehouse_id, c.inventory_period_start, c.mode
     ), cleared as (
         delete from core.validation_errors as e using gone as o
         where e.calculation_data_id = o.id and e.calculation_date = o.calculation_date
+        returning o.nomenclature_id, o.warehouse_id, o.inventory_period_start, o.mode, e.flag, e.resolved, e.resolution_date, e.resolved_by, e.notes
+    ), kept as (
+        -- An open period is another row as soon as something moves; what a person said of it still holds.
+        insert into pg_temp.resolved_flag
+        select d.nomenclature_id, d.warehouse_id, d.inventory_period_start, d.flag, d.resolution_date, d.resolved_by, d.notes
+        from cleared as d
+        where d.mode = 'open' and d.resolved and d.flag is not null
     ), unlinked as (
         update core.coefficients as k set calculation_data_id = null, calculation_data_date = null
         from gone as o where k.calculation_data_id = o.id and k.calculation_data_date = o.calculation_date
@@ -267,6 +278,12 @@ begin
     cross join lateral unnest(c.flags) as u (flag)
     inner join core.quality_flag as f on f.flag = u.flag
     on conflict (calculation_data_id, calculation_date, flag) where calculation_data_id is not null do nothing;
+    update core.validation_errors as e
+    set resolved = true, resolution_date = r.resolution_date, resolved_by = r.resolved_by, notes = r.notes
+    from pg_temp.resolved_flag as r
+    inner join core.calculation_data as c
+        on c.nomenclature_id = r.nomenclature_id and c.warehouse_id = r.warehouse_id and c.inventory_period_start = r.inventory_period_start
+    where e.calculation_data_id = c.id and e.calculation_date = c.calculation_date and e.flag = r.flag and not e.resolved;
 
     delete from core.batches as b
     where not exists (

@@ -26,7 +26,8 @@ comment on column bi.coefficient.age_max_days is 'Largest batch age seen, days.'
 comment on column bi.coefficient.period_count is 'Inventory periods the product itself brought.';
 comment on column bi.coefficient.r2 is
 'R2 on the product''s own training periods; NULL below 4 or when nothing varies. Not a forecast accuracy: see bi.fit_holdout.';
-comment on column bi.coefficient.outcome is 'fitted, pooled (drawn toward the type), type_curve (no periods of its own), failed.';
+comment on column bi.coefficient.outcome is
+'fitted, pooled (drawn toward the type), type_curve (no periods of its own), failed, restored (figures of an earlier version).';
 comment on column bi.coefficient.b_is_identified is 'False: the data cannot tell b; the default of the type stands in.';
 comment on column bi.coefficient.loss_percent_7_days is 'Loss of a fresh batch in 7 days, percent.';
 comment on column bi.coefficient.loss_percent_14_days is 'Loss of a fresh batch in 14 days, percent.';

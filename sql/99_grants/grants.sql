@@ -35,12 +35,34 @@ internal.batch_loss(text, float8, float8, float8, float8, float8), internal.chec
 to weighhouse_analyst, weighhouse_fitter;
 -- What to reckon with for a product without periods of its own.
 grant execute on function api.suggested_coefficient(text) to weighhouse_analyst, weighhouse_fitter;
+-- Browsing: the lists and what they are made of.
+grant execute on function api.search(text, text [], int), api.list_items(text, text, text, timestamptz, timestamptz, int, text),
+api.list_periods(text, text, text, timestamptz, timestamptz, text, text, text, boolean, int, int, text),
+api.list_errors(text, text, text, timestamptz, timestamptz, text, text, text, text, int, boolean, int, text),
+api.list_imports(text, text, timestamptz, timestamptz, boolean, boolean, int, text),
+api.list_coefficients(text, text, int, text, text, text, timestamptz, timestamptz, int, text),
+api.list_forecasts(text, text, text, timestamptz, timestamptz, boolean, int, text),
+api.list_recommendations(text, text, text, timestamptz, timestamptz, int, text),
+api.list_patterns(text, text, float8, timestamptz, timestamptz, int, text),
+api.list_surplus_patterns(text, text, boolean, timestamptz, timestamptz, int, text),
+api.list_specifications(text, text, boolean, date, int, text),
+api.list_movements(text, text, text, timestamptz, timestamptz, text, text, int, int, text),
+api.list_balances(text, text, text, timestamptz, timestamptz, int, int, text),
+api.list_priority_periods(boolean, timestamptz, timestamptz, int, text),
+api.list_changes(text, text, text, text, timestamptz, timestamptz, int, text),
+api.coefficient_history(text), api.compare_coefficients(text, int, int), internal.find_coefficient(text, int),
+internal.curve_loss_error(text, float8, float8, float8, float8, float8, float8, float8), internal.cursor(timestamptz, bigint, bigint),
+internal.cursor_number(text, int), internal.cursor_time(text), internal.page_size(int), internal.one_of(text, text [], text),
+internal.find_warehouse(text), internal.find_type(text), internal.search_query(text), internal.search_words(text), internal.check_search(text, text [], int),
+internal.find_errors(text, text, text, timestamptz, timestamptz, text, text, text, text, int, boolean)
+to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
 grant select, insert, update, delete on all tables in schema core to weighhouse_fitter;
 grant insert, update, delete on all tables in schema cache to weighhouse_fitter;
-revoke insert, update, delete on core.python_module, core.release, core.revision from weighhouse_fitter;
+-- The audit trail is written by triggers alone.
+revoke insert, update, delete on core.python_module, core.release, core.revision, core.audit_log from weighhouse_fitter;
 grant usage on all sequences in schema core to weighhouse_fitter;
 grant execute on all routines in schema api, internal to weighhouse_fitter;

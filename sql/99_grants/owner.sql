@@ -17,7 +17,8 @@ begin
         union all
         select 'routine', p.oid::regprocedure::text
         from pg_proc as p
-        where p.pronamespace in ('internal'::regnamespace, 'api'::regnamespace, 'bi'::regnamespace) and p.proowner <> 'weighhouse_owner'::regrole
+        where p.pronamespace in ('core'::regnamespace, 'internal'::regnamespace, 'api'::regnamespace, 'bi'::regnamespace)
+          and p.proowner <> 'weighhouse_owner'::regrole
         union all
         select 'type', t.oid::regtype::text
         from pg_type as t
