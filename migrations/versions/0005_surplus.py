@@ -14,6 +14,7 @@ from (values
     ('surplus.least_share', '0.005', 'A surplus is recommended from this difference to what is applied on, a fraction of receipts.'),
     ('surplus.least_t', '2', 'And from this many standard errors on.'),
     ('surplus.least_gain', '0.2', 'And when the root mean square error falls by at least this fraction.'),
+    ('surplus.false_share', '0.1', 'Share of the recommendations of a product type that may be chance (Benjamini-Hochberg).'),
     ('surplus.joint_periods', '6', 'Periods with varying receipts from which level and surplus are fitted together.'),
     ('surplus.implied_periods', '3', 'Periods with receipts from which a surplus is told under the curve of the type.'),
     ('surplus.least_variation', '0.05', 'Coefficient of variation from which receipts count as varying.'),

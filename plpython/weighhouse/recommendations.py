@@ -128,6 +128,7 @@ def recommend(
             implied_periods=int(options["implied_periods"]),
             least_variation=float(options["least_variation"]),
             prior_periods=float(options["prior_periods"]),
+            false_share=float(options["false_share"]),
         ),
         tick=tick,
     )

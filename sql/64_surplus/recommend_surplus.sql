@@ -111,7 +111,8 @@ begin
                 'joint_periods', internal.setting('surplus.joint_periods'),
                 'implied_periods', internal.setting('surplus.implied_periods'),
                 'least_variation', internal.setting('surplus.least_variation'),
-                'prior_periods', internal.setting('surplus.prior_periods')
+                'prior_periods', internal.setting('surplus.prior_periods'),
+                'false_share', internal.setting('surplus.false_share')
             )
         )::jsonb as items
         from period as p
