@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from weighhouse.curves import family_of
 from weighhouse.errors import BadOptions
 from weighhouse.profile_fit import LEAST_G, SHAPES, SMALLEST_LEVEL, Data, Part, Shape, sums
-from weighhouse.shrinkage import column, never, ragged
+from weighhouse.shrinkage import IDENTIFIED, column, never, ragged
 
 __all__ = ["Implied", "Rules", "Surplus", "fit_surplus", "implied_surplus"]
 
@@ -34,6 +34,7 @@ _SMALLEST_SIGMA = 4e-4  # kg, a scale of one gram
 _LEAST_CV = 0.003
 _THETA_PERIODS = 5_000  # periods that decide the shape of a type
 _PRIOR_FREEDOM = 4.0  # what the scatter of the type counts for in that of a product
+_TOLD_APART = 1e-4  # what must be left of the information about s once a is free
 _SAME_KG = 0.001  # applied surplus is stored in whole grams
 _SAME_SHARE = 0.0005
 _Z80 = 1.645
@@ -449,6 +450,8 @@ def _refine(problem: _Problem, theta: Floats, state: _State) -> Floats:
         free = _without(data, w, look.by_level, look.by_share, columns)
         inner = (free * w) @ free.T
         gradient = (free * w) @ look.residual
+        if not _is_told(inner, cost / max(data.n - 2 * data.ids.size - theta.size, 1)):
+            break
         moved = False
         while damping < 1e6:
             damped = inner + damping * np.diag(np.maximum(np.diag(inner), 1e-12))
@@ -471,6 +474,15 @@ def _refine(problem: _Problem, theta: Floats, state: _State) -> Floats:
         if distance < 1e-4 or gain < 1e-6 * cost:
             break
     return theta
+
+
+def _is_told(information: Floats, dispersion: float) -> bool:
+    """Tell whether the data know theta beside levels and surpluses."""
+    try:
+        errors = np.sqrt(dispersion * np.diag(np.linalg.inv(information)))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.all(errors <= IDENTIFIED))
 
 
 def _without(data: Data, weight: Floats, first: Floats, second: Floats, columns: Floats) -> Floats:
@@ -663,12 +675,14 @@ def fit_surplus(
         error = cv
 
     joint = _joint_periods(problem, rules)
-    state: _State | None = None
+    straight = theta
     if np.any(joint):
         together = _subset(problem, joint)
-        state, theta = _fit_together(together, theta, levels, cv, robust, refine)
-        for row in _describe(together, theta, state, rules):
+        state, straight = _fit_together(together, theta, levels, cv, robust, refine)
+        for row in _describe(together, straight, state, rules):
             answers[row.item] = row
+        # All of a receipt is counted at the same age: then a loss and a surplus look alike.
+        joint[joint] = _told_apart(together, state)
     if not np.all(joint):
         rest = _subset(problem, ~joint)
         for row in _imply(rest, theta, levels, level, error, rules):
@@ -677,7 +691,8 @@ def fit_surplus(
     ends = np.searchsorted(ids[kept], np.arange(items), side="right")
     return [
         _finish(
-            row, family, speeds, steady, theta, b_is_given, c_is_given,
+            row, family, speeds, steady, straight if row.method == "joint" else theta,
+            b_is_given, c_is_given,
             kept[ends[row.item] - row.n_periods : ends[row.item]] - begins[row.item],
         )
         for row in answers
@@ -868,6 +883,16 @@ def _describe(problem: _Problem, theta: Floats, state: _State, rules: Rules) -> 
             )
         )
     return rows
+
+
+def _told_apart(problem: _Problem, state: _State) -> NDArray[np.bool_]:
+    """Tell for which products enough of the surplus shows beside the level."""
+    data, look, w = problem.data, state.look, state.weight
+    aa = _by_item(data, w * np.square(look.by_level))
+    ss = _by_item(data, w * np.square(look.by_share))
+    cross = _by_item(data, w * look.by_level * look.by_share)
+    rest = ss - np.square(cross) / np.maximum(aa, 1e-300)
+    return np.asarray((rest > _TOLD_APART * ss) | (aa <= 0))
 
 
 def _beyond_chance(t: Floats, freedom: Floats, false_share: float) -> NDArray[np.bool_]:

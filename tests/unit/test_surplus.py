@@ -255,6 +255,25 @@ def test_receipts_that_never_vary_are_judged_under_the_curve_of_the_type() -> No
     assert found[2].surplus == pytest.approx(0.1, abs=0.02)
 
 
+def test_what_is_counted_at_one_age_is_judged_under_the_curve_of_the_type() -> None:
+    """A batch a week, counted and sold after six days: the loss too goes with what came in."""
+    data = simulate(5, 12, 12, {2: 0.1}, cv=0.05)
+    # Of three terms a week the first receipt alone.
+    alone = np.arange(12 * 12) * 3 + 1
+    lost = 0.1 * -np.expm1(-0.08 * 6.0)
+    mass = np.array(data["term_mass"])[alone]
+    rng = np.random.default_rng(5)
+    share = np.where(np.array(data["item"]) == 2, 0.1, 0.0)
+    found = mass * (1 + share) * (1 - lost * (1 + 0.05 * rng.normal(size=mass.size))) - mass
+    for key in ("term_mass", "term_age_from", "term_age_to", "term_is_receipt"):
+        data[key] = np.array(data[key])[alone]
+    data |= {"difference": np.round(found, 3), "term_offset": np.arange(12 * 12 + 1)}
+    rows = fit_surplus(**data, type_level=0.1, level_error=0.2)
+    assert {row.method for row in rows} == {"implied"}
+    assert [row.item for row in rows if row.is_recommended] == [2]
+    assert rows[2].surplus == pytest.approx(0.1, abs=0.01)
+
+
 def test_few_periods_are_judged_under_the_curve_of_the_type() -> None:
     data = simulate(6, 12, 4, {2: 0.1}, cv=0.05)
     found = fit_surplus(**data, type_level=0.1, level_error=0.2)
