@@ -793,7 +793,7 @@ def _settle(problem: _Problem, theta: Floats, level: Floats, cv: float, robust: 
     look = _look(problem, theta, start, problem.share)
     variance = _variance(data, look.expected, cv)
     state = _State(start, share, look, data.weight / variance, variance)
-    _solve(problem, theta, state, None, 3)
+    _solve(problem, theta, state, None, 2)
     for turn in range(3):
         told = _told_cv(data, state, cv) if robust else cv
         state.variance = _variance(data, _usual(data, state), told)
@@ -804,7 +804,7 @@ def _settle(problem: _Problem, theta: Floats, level: Floats, cv: float, robust: 
             scale = 1.4826 * _median_by_item(data, off) * np.sqrt(freedom / (freedom - 2.0))
             scale2 = np.square(np.clip(scale, 0.1, 10.0))
         noise = _Noise(data.weight / state.variance, scale2, robust)
-        _solve(problem, theta, state, noise, 2 if turn < 2 else 3)
+        _solve(problem, theta, state, noise, 1 if turn < 2 else 3)
     return state
 
 
@@ -829,7 +829,7 @@ def _describe(problem: _Problem, theta: Floats, state: _State, rules: Rules) -> 
 
     # The same weights, for a fair comparison; what is applied already stays applied.
     before = _State(state.level, state.share, look, w, state.variance)
-    _solve(problem, theta, before, None, 4, fix_share=True)
+    _solve(problem, theta, before, None, 3, fix_share=True)
     # Weights in kg: what soft_l1 left of each period's confidence.
     fair = w * state.variance
     mean = _by_item(data, fair)
