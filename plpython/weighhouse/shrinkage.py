@@ -42,6 +42,7 @@ from weighhouse.profile_fit import (
 )
 
 __all__ = [
+    "IDENTIFIED",
     "Candidate",
     "ItemCurve",
     "TypeFit",

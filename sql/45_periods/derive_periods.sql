@@ -42,6 +42,8 @@ begin
         inner join core.stock_layers as l
             on l.nomenclature_id = r.nomenclature_id and l.warehouse_id = r.warehouse_id and l.as_of = r.starts_at and l.boundary = 'opening'
         group by r.nomenclature_id, r.warehouse_id, r.starts_at
+    ), in_force as materialized (
+        select f.* from internal.surplus_in_force() as f
     ), moved as materialized (
         select m.nomenclature_id, m.warehouse_id, r.starts_at,
             array_agg(extract(epoch from m.posted_at at time zone w.time_zone)::bigint order by m.posted_at, m.line) as moved_at,
@@ -49,16 +51,16 @@ begin
             array_agg(extract(epoch from m.batch_received_at at time zone w.time_zone)::bigint order by m.posted_at, m.line) as batch_at,
             array_agg((m.in_kg * 1000)::bigint order by m.posted_at, m.line) as in_grams,
             array_agg((m.out_kg * 1000)::bigint order by m.posted_at, m.line) as out_grams,
-            array_agg(s.surplus_percentage order by m.posted_at, m.line) as surplus
+            array_agg(s.surplus order by m.posted_at, m.line) as surplus
         from core.stock_movements as m
         inner join core.warehouses as w on w.id = m.warehouse_id
         left join run as r
             on r.nomenclature_id = m.nomenclature_id and r.warehouse_id = m.warehouse_id
             and m.posted_at >= r.starts_at and m.posted_at < r.ends_at
-        left join core.surplus_specifications as s
-            on m.operation = 'receipt' and s.nomenclature_id = m.nomenclature_id and s.is_active
-            and (m.posted_at at time zone w.time_zone)::date
-                between s.specification_start_date and coalesce(s.specification_end_date, 'infinity')
+        left join in_force as s
+            on m.operation = 'receipt' and s.nomenclature_id = m.nomenclature_id
+            and (m.posted_at at time zone w.time_zone)::date between s.first_day and s.last_day
+            and (s.month is null or s.month = extract(month from m.posted_at at time zone w.time_zone))
         group by m.nomenclature_id, m.warehouse_id, r.starts_at
     ), stock as materialized (
         select coalesce(m.nomenclature_id, r.nomenclature_id) as nomenclature_id, coalesce(m.warehouse_id, r.warehouse_id) as warehouse_id,
@@ -90,7 +92,9 @@ begin
 
     -- Flat balances, where no movements tell more.
     insert into pg_temp.derived
-    with balance as materialized (
+    with in_force as materialized (
+        select f.* from internal.surplus_in_force() as f
+    ), balance as materialized (
         select b.nomenclature_id, b.warehouse_id, w.time_zone,
             array_agg(extract(epoch from b.period_start at time zone w.time_zone)::bigint order by b.period_start) as starts,
             array_agg(extract(epoch from b.period_end at time zone w.time_zone)::bigint order by b.period_start) as ends,
@@ -98,13 +102,13 @@ begin
             array_agg((b.incoming_kg * 1000)::bigint order by b.period_start) as incoming,
             array_agg((b.outgoing_kg * 1000)::bigint order by b.period_start) as outgoing,
             array_agg((b.closing_kg * 1000)::bigint order by b.period_start) as closing,
-            array_agg(s.surplus_percentage order by b.period_start) as surplus
+            array_agg(s.surplus order by b.period_start) as surplus
         from core.stock_balances as b
         inner join core.warehouses as w on w.id = b.warehouse_id
-        left join core.surplus_specifications as s
-            on s.nomenclature_id = b.nomenclature_id and s.is_active
-            and ((b.period_end - interval '1 second') at time zone w.time_zone)::date
-                between s.specification_start_date and coalesce(s.specification_end_date, 'infinity')
+        left join in_force as s
+            on s.nomenclature_id = b.nomenclature_id
+            and ((b.period_end - interval '1 second') at time zone w.time_zone)::date between s.first_day and s.last_day
+            and (s.month is null or s.month = extract(month from (b.period_end - interval '1 second') at time zone w.time_zone))
         where not b.is_detailed
           and not exists (
               select from core.stock_movements as m

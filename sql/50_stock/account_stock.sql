@@ -291,18 +291,29 @@ begin
         where m.nomenclature_id = b.nomenclature_id and m.warehouse_id = b.warehouse_id and m.operation = 'receipt'
           and m.batch_received_at = b.received_at
     );
-    insert into core.batches as b (nomenclature_id, warehouse_id, received_at, documented_kg, surplus_applied)
-    select m.nomenclature_id, m.warehouse_id, m.batch_received_at, sum(m.in_kg), coalesce(max(s.surplus_percentage), 0)
+    insert into core.batches as b (nomenclature_id, warehouse_id, received_at, documented_kg, surplus_applied, surplus_source)
+    with in_force as materialized (
+        select f.* from internal.surplus_in_force() as f
+    )
+    select m.nomenclature_id, m.warehouse_id, m.batch_received_at, sum(m.in_kg),
+        -- Receipts of one batch on different days may differ: then by mass.
+        case
+            when min(coalesce(s.surplus, 0)) = max(coalesce(s.surplus, 0)) then min(coalesce(s.surplus, 0))
+            else coalesce((sum(m.in_kg * s.surplus::numeric) / nullif(sum(m.in_kg), 0))::float8, 0)
+        end,
+        case when min(s.source) < max(s.source) then min(s.source) || ', ' || max(s.source) else min(s.source) end
     from core.stock_movements as m
     inner join core.warehouses as w on w.id = m.warehouse_id
-    left join core.surplus_specifications as s
-        on s.nomenclature_id = m.nomenclature_id and s.is_active
-        and (m.posted_at at time zone w.time_zone)::date between s.specification_start_date and coalesce(s.specification_end_date, 'infinity')
+    left join in_force as s
+        on s.nomenclature_id = m.nomenclature_id
+        and (m.posted_at at time zone w.time_zone)::date between s.first_day and s.last_day
+        and (s.month is null or s.month = extract(month from m.posted_at at time zone w.time_zone))
     where m.operation = 'receipt' and m.batch_received_at is not null
     group by m.nomenclature_id, m.warehouse_id, m.batch_received_at
     on conflict (nomenclature_id, warehouse_id, received_at) do update
-        set documented_kg = excluded.documented_kg, surplus_applied = excluded.surplus_applied
-        where (b.documented_kg, b.surplus_applied) <> (excluded.documented_kg, excluded.surplus_applied);
+        set documented_kg = excluded.documented_kg, surplus_applied = excluded.surplus_applied, surplus_source = excluded.surplus_source
+        where (b.documented_kg, b.surplus_applied, b.surplus_source)
+            is distinct from (excluded.documented_kg, excluded.surplus_applied, excluded.surplus_source);
 
     -- Share of the mass in rows nothing is wrong with.
     update core.source_data as s
