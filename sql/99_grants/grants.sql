@@ -33,6 +33,9 @@ grant select on all tables in schema cache to weighhouse_analyst, weighhouse_fit
 grant execute on function internal.find_item(text), internal.name_key(text), internal.normalize_name(text), internal.setting(text),
 internal.batch_loss(text, float8, float8, float8, float8, float8), internal.check_shrinkage_question(float8, float8, float8)
 to weighhouse_analyst, weighhouse_fitter;
+grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int),
+internal.find_warehouse(text), internal.check_days(date, date)
+to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
