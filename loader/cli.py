@@ -23,7 +23,7 @@ from loader import __version__, catalog, doctor, ingest, report, schema, server
 from loader.errors import LoaderError, UsageError
 from loader.jobs import jobs_app
 from loader.models import cache_app, models_app
-from loader.reading import LayoutName, ReadOptions
+from loader.reading import FactLayout, LayoutName, ReadOptions
 from loader.terminal import (
     ProgressLine,
     connected,
@@ -261,6 +261,10 @@ def describe() -> None:
 
 # ------------------------------------------------------------------------------------------ import
 
+Into = Annotated[
+    str,
+    typer.Option(help="auto, by content: stock; norms: norms of natural loss (loader/README.md)."),
+]
 Layout = Annotated[
     str | None, typer.Option(help="balances, movements or statement; default by content.")
 ]
@@ -286,6 +290,7 @@ Warehouse = Annotated[str | None, typer.Option(help="Where the stock is, if the 
 
 
 def _read_options(
+    into: str,
     layout: str | None,
     mapping: str | None,
     encoding: str | None,
@@ -300,9 +305,14 @@ def _read_options(
         if not mark:
             raise UsageError(f"--map {pair} is not column=header", hint="as item=Товар")
         columns[name.strip()] = header.strip()
-    _one_of("--layout", layout, get_args(LayoutName))
+    _one_of("--into", into, ("auto", "norms"))
+    _one_of("--layout", layout, get_args(FactLayout))
+    if into == "norms" and layout is not None:
+        raise UsageError(
+            f"--into norms has no layout {layout}", hint="leave --layout out: norms have one layout"
+        )
     return ReadOptions(
-        layout=cast(LayoutName | None, layout),
+        layout="norms" if into == "norms" else cast(LayoutName | None, layout),
         encoding=encoding,
         delimiter=delimiter,
         sheet=sheet,
@@ -348,6 +358,7 @@ def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
 @app.command("import")
 def import_command(
     files: Annotated[list[str], typer.Argument(help="Files, .gz and .xlsx too; - is stdin.")],
+    into: Into = "auto",
     layout: Layout = None,
     mapping: Mapping = None,
     encoding: Encoding = None,
@@ -373,12 +384,13 @@ def import_command(
 ) -> None:
     """Brings files in: whole or not at all, each once, every row accounted for.
 
-    Balances, movements (one row a movement) and batch statements are told apart by their content. A
-    file that cannot be loaded does not keep the others from being loaded.
+    Balances, movements (one row a movement) and batch statements are told apart by their content;
+    with --into norms the files hold norms of natural loss. A file that cannot be loaded does not
+    keep the others from being loaded.
     """
     _import_all(
         files,
-        _read_options(layout, mapping, encoding, delimiter, sheet),
+        _read_options(into, layout, mapping, encoding, delimiter, sheet),
         _import_options(
             decimal, date_format, timezone, dst, period, warehouse, on_conflict, max_rejects, force
         ),
@@ -390,6 +402,7 @@ def import_command(
 @app.command("check")
 def check_command(
     files: Annotated[list[str], typer.Argument(help="Files, .gz and .xlsx too; - is stdin.")],
+    into: Into = "auto",
     layout: Layout = None,
     mapping: Mapping = None,
     encoding: Encoding = None,
@@ -405,7 +418,7 @@ def check_command(
     """Judges files without loading them; prints the first problems of each."""
     _import_all(
         files,
-        _read_options(layout, mapping, encoding, delimiter, sheet),
+        _read_options(into, layout, mapping, encoding, delimiter, sheet),
         _import_options(decimal, date_format, timezone, dst, period, warehouse),
         dry_run=True,
         strict=True,
@@ -521,6 +534,8 @@ def imports_undo(import_id: Annotated[int, typer.Argument(help="Number of the im
     """Takes the facts of one file back; the same bytes may then be imported again."""
     done = ingest.undo_import(settings.resolved(), import_id)
     text = f"took back {done['movements']} movements and {done['balances']} balances"
+    if done["norms"]:
+        text = f"took back {done['norms']} norms"
     if done["shared_files"]:
         text += (
             f"\n  these files repeated rows of others; import them again if they stand for"

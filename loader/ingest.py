@@ -23,11 +23,12 @@ T = TypeVar("T")
 LOCK = 0x57454948
 BLOCK_ROWS = 50_000
 STREAM = "staging.stream, staging.spelling, staging.meaning, staging.judged, staging.block"
-EMPTY_STAGING = f"truncate staging.row, staging.stamp, {STREAM}"
+EMPTY_STAGING = f"truncate staging.row, staging.norm, staging.stamp, {STREAM}"
 ACCEPT = {
     "movements": "internal.accept_movements",
     "balances": "internal.accept_balances",
     "statement": "internal.accept_statement",
+    "norms": "internal.accept_norms",
 }
 # Movements are independent of each other; the other layouts need all their rows at once (totals,
 # first and last).
@@ -309,11 +310,12 @@ def _accept_whole(
     progress: Progress,
 ) -> None:
     """Stage all rows of a file, then have them judged together."""
-    connection.execute("truncate staging.row")
+    table = "norm" if source.layout == "norms" else "row"
+    connection.execute(sql.SQL("truncate {}").format(sql.Identifier("staging", table)))
     rows = 0
     with connection.cursor() as cursor:
         for block, count in source.copy_blocks(BLOCK_ROWS):
-            _copy(cursor, "row", source.columns, COPY_OPTIONS, block)
+            _copy(cursor, table, source.columns, COPY_OPTIONS, block)
             rows += count
             progress(source.name, source.bytes_read, source.size_bytes, rows, 0)
         if rows:
@@ -603,7 +605,8 @@ def undo_import(dsn: str, import_id: int) -> dict[str, Any]:
         show_import(connection, import_id)
         _lock(connection, 600)
         row = connection.execute(
-            "select movement_count, balance_count, shared_files from api.undo_import(%s)",
+            "select movement_count, balance_count, shared_files, norm_count"
+            " from api.undo_import(%s)",
             (import_id,),
         ).fetchone()
         assert row is not None
@@ -612,6 +615,7 @@ def undo_import(dsn: str, import_id: int) -> dict[str, Any]:
             "movements": row[0],
             "balances": row[1],
             "shared_files": row[2],
+            "norms": row[3],
         }
 
 

@@ -11,20 +11,30 @@ judged in the database; what cannot be carried is counted: each record of the fi
 `workbook`              .xlsx as a table
 `headers`               captions and the search for the header
 `flat`, `hierarchy`     rows that are no data; totals and what they contain
-`movements`, `balances`, `statement`    the layouts
+`movements`, `balances`, `statement`    the layouts of facts
+`norms`                 the layout of norms of natural loss
 `copying`               input for COPY, numbers for names
 ======================  ==========================================================================
 """
 
 from loader.reading.copying import COPY_OPTIONS, NAMES, Spellings
-from loader.reading.options import STAGING_COLUMNS, BadRow, LayoutName, ReadOptions
+from loader.reading.options import (
+    NORM_COLUMNS,
+    STAGING_COLUMNS,
+    BadRow,
+    FactLayout,
+    LayoutName,
+    ReadOptions,
+)
 from loader.reading.source import Source, open_source
 
 __all__ = [
     "COPY_OPTIONS",
     "NAMES",
+    "NORM_COLUMNS",
     "STAGING_COLUMNS",
     "BadRow",
+    "FactLayout",
     "LayoutName",
     "ReadOptions",
     "Source",

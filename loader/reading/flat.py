@@ -39,7 +39,7 @@ class FlatRows:
     def __init__(self, header: Header, delimiter: str) -> None:
         self.header = header
         self._delimiter = delimiter
-        self.item = header.columns["item"]
+        self.item = header.columns["product_group" if header.layout == "norms" else "item"]
         self._values = [i for name, i in header.columns.items() if name not in NAMING]
         self._period = [
             header.columns[name]

@@ -541,7 +541,10 @@ def _find_statement(rows: Sequence[list[str]], options: ReadOptions) -> Header |
 
 
 def refuse_unrecognised(
-    name: str, rows: Sequence[tuple[int, list[str]]], options: ReadOptions
+    name: str,
+    rows: Sequence[tuple[int, list[str]]],
+    options: ReadOptions,
+    norms: str = "",
 ) -> Refused:
     """Say what was seen instead of a header, and what is expected."""
     busiest = max(
@@ -558,6 +561,7 @@ def refuse_unrecognised(
         " another, with the captions of the numbers beside them",
     }
     wanted = [expected[layout] for layout in LAYOUTS if options.layout in (None, layout)]
+    wanted += [norms] if options.layout == "norms" else []
     captions = {fold(cell) for _, row in rows for cell in row}
     missing = [t for t in options.column_map.values() if fold(t) not in captions and t[:1] != "#"]
     detail = f"Seen in line {busiest[0]}: {shown or 'nothing'}. Expected: {'; '.join(wanted)}."
@@ -567,7 +571,9 @@ def refuse_unrecognised(
     return Refused(
         f"{name}:{busiest[0]}: no header of a known layout was found",
         detail=detail,
-        hint="Name the layout with --layout and the columns with --map, for example"
+        hint="Name the columns with --map, for example --map percent=Норма."
+        if options.layout == "norms"
+        else "Name the layout with --layout and the columns with --map, for example"
         " --layout balances --map item=Товар,opening=Остаток.",
     )
 

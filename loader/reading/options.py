@@ -33,8 +33,34 @@ STAGING_COLUMNS = (
     "note",
 )
 
-LayoutName = Literal["balances", "movements", "statement"]
-LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+# Columns of staging.norm, where norms of natural loss are staged.
+NORM_COLUMNS = (
+    "product_group",
+    "matched_by",
+    "match_key",
+    "kind",
+    "storage_mode",
+    "climate_group",
+    "store_group",
+    "season",
+    "packaging",
+    "temperature_from",
+    "temperature_to",
+    "valid_from",
+    "valid_to",
+    "half_day",
+    "step_from",
+    "step_to",
+    "percent",
+    "add_per_day",
+    "document",
+)
+
+# Of facts; they are told apart by their content.
+FactLayout = Literal["balances", "movements", "statement"]
+# Norms are read only when asked for.
+LayoutName = Literal[FactLayout, "norms"]
+LAYOUTS: tuple[LayoutName, ...] = get_args(FactLayout)
 
 # More of a rejected row than this helps nobody, and a file of bad rows must not fill the memory.
 MAX_RAW = 64 * 1024
@@ -49,7 +75,7 @@ class ReadOptions:
 
     Attributes
     ----------
-    layout : 'balances', 'movements', 'statement' or None
+    layout : 'balances', 'movements', 'statement', 'norms' or None
     encoding : str or None
         Codec name; the file is then decoded strictly with it.
     delimiter : str or None
@@ -75,11 +101,11 @@ class ReadOptions:
 
     def check(self) -> None:
         """Refuse options that no file could satisfy."""
-        if self.layout is not None and self.layout not in LAYOUTS:
+        if self.layout is not None and self.layout not in (*LAYOUTS, "norms"):
             raise UsageError(
                 f'unknown layout "{self.layout}"', hint=f"Choose one of {', '.join(LAYOUTS)}."
             )
-        mappable = STAGING_COLUMNS[2:]
+        mappable = NORM_COLUMNS if self.layout == "norms" else STAGING_COLUMNS[2:]
         for column in self.column_map:
             if column not in mappable:
                 raise UsageError(

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from loader.errors import Refused, UsageError
+from loader.reading import norms
 from loader.reading.balances import Balances
 from loader.reading.copying import Spellings, copy_text
 from loader.reading.dialect import (
@@ -31,6 +32,7 @@ from loader.reading.headers import (
     refuse_unrecognised,
 )
 from loader.reading.movements import Movements
+from loader.reading.norms import Norms
 from loader.reading.options import BadRow, LayoutName, ReadOptions, Report, Value
 from loader.reading.statement import Statement, read_preamble
 from loader.reading.stream import Bytes, Text
@@ -91,7 +93,7 @@ class Source:
     sha256 : str
         Of the bytes as given, compressed ones too; hexadecimal.
     size_bytes : int
-    layout : 'balances', 'movements' or 'statement'
+    layout : 'balances', 'movements', 'statement' or 'norms'
     encoding : str or None
         None for a workbook.
     delimiter : str or None
@@ -135,12 +137,14 @@ class Source:
         self.layout: LayoutName = self._header.layout
         self.period: tuple[str, str] | None = preamble.period
         self.title = preamble.title
-        self._reader: Movements | Balances | Statement
+        self._reader: Movements | Balances | Statement | Norms
         raw_delimiter = self.delimiter or ";"
         if self.layout == "movements":
             self._reader = Movements(self._header, raw_delimiter)
         elif self.layout == "balances":
             self._reader = Balances(self._header, preamble.constants, raw_delimiter)
+        elif self.layout == "norms":
+            self._reader = Norms(self._header, raw_delimiter)
         else:
             self._reader = Statement(self.name, self._header, preamble)
         self.columns: tuple[str, ...] = self._reader.columns
@@ -166,7 +170,7 @@ class Source:
                 head = _head(table)
                 rows = [cells for _, cells in head]
                 heads.append((agreement(rows), head))
-                header = find_header(rows, options)
+                header = _find_header(rows, options)
             except Doubled as exc:
                 failure = self._refuse_doubled(exc)
             except Refused as exc:
@@ -177,7 +181,7 @@ class Source:
                     readings.append((strength, header, table))
         if not readings:
             best = max(heads, key=lambda reading: reading[0], default=(0.0, []))[1]
-            raise failure or refuse_unrecognised(self.name, best, options)
+            raise failure or refuse_unrecognised(self.name, best, options, norms.EXPECTED)
         readings.sort(key=lambda reading: reading[0], reverse=True)
         if len(readings) > 1 and readings[0][0] == readings[1][0]:
             found = " and ".join(named(table.delimiter) for _, _, table in readings[:2])
@@ -222,7 +226,7 @@ class Source:
             table = book.table(sheet)
             heads.append(_head(table))
             try:
-                header = find_header([cells for _, cells in heads[-1]], options)
+                header = _find_header([cells for _, cells in heads[-1]], options)
             except Doubled as exc:
                 failure = failure or self._refuse_doubled(exc, f"[{sheet}]")
                 continue
@@ -231,7 +235,7 @@ class Source:
         if not found:
             label = self.name if len(book.sheets) == 1 else f"{self.name}[{', '.join(wanted)}]"
             fullest = max(heads, key=len, default=[])
-            raise failure or refuse_unrecognised(label, fullest, options)
+            raise failure or refuse_unrecognised(label, fullest, options, norms.EXPECTED)
         if len(found) > 1:
             names = ", ".join(f'"{sheet}"' for sheet, _, _ in found)
             raise Refused(
@@ -241,7 +245,7 @@ class Source:
         self.sheet, self._header, sheet_table = found[0]
         at = self._header.columns
         sheet_table.width = self._header.width
-        dates = ("posted_at", "period_start", "period_end")
+        dates = ("posted_at", "period_start", "period_end", "valid_from", "valid_to")
         sheet_table.dates = {at[name] for name in dates if name in at}
         labels = ("item",) if self._header.layout == "statement" else ("batch",)
         sheet_table.labels = {at[name] for name in labels if name in at}
@@ -364,6 +368,11 @@ class Source:
     ) -> Literal[False]:
         self.close()
         return False
+
+
+def _find_header(rows: list[list[str]], options: ReadOptions) -> Header | None:
+    find = norms.find_header if options.layout == "norms" else find_header
+    return find(rows, options)
 
 
 def _head(table: Table) -> Head:

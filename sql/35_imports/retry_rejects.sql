@@ -14,7 +14,7 @@ begin
             using errcode = '22023', hint = 'See bi.import_quality for the imports.';
     end if;
     all_options := file.options || jsonb_strip_nulls(options);
-    truncate staging.row;
+    truncate staging.row, staging.norm;
     create temp table if not exists retried (line int, raw_text text, staged jsonb) on commit drop;
     truncate pg_temp.retried;
     -- A total that contradicts its rows stays rejected: without the rows it cannot be judged again. What a person dealt with is
@@ -25,8 +25,13 @@ begin
         returning e.line, e.raw_text, e.staged
     )
     insert into pg_temp.retried select t.line, t.raw_text, t.staged from taken as t;
-    insert into staging.row
-    select s.* from pg_temp.retried as r cross join lateral jsonb_populate_record(null::staging.row, r.staged) as s;
+    if file.layout = 'norms' then
+        insert into staging.norm
+        select s.* from pg_temp.retried as r cross join lateral jsonb_populate_record(null::staging.norm, r.staged) as s;
+    else
+        insert into staging.row
+        select s.* from pg_temp.retried as r cross join lateral jsonb_populate_record(null::staging.row, r.staged) as s;
+    end if;
 
     execute format('select (a).* from internal.accept_%s($1, $2) as a', file.layout) into result using import_id, all_options;
 
@@ -40,7 +45,7 @@ begin
     set raw_text = r.raw_text
     from pg_temp.retried as r
     where e.source_data_id = import_id and e.line = r.line and e.raw_text is null and e.staged is not null;
-    truncate staging.row;
+    truncate staging.row, staging.norm;
     return result;
 end
 $$;

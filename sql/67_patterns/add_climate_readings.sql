@@ -6,15 +6,9 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    place_id int;
+    place_id int := internal.find_warehouse(warehouse);
     written_count int;
 begin
-    select w.id into place_id from core.warehouses as w where w.name = add_climate_readings.warehouse;
-    if place_id is null then
-        raise exception 'unknown warehouse %', coalesce(warehouse, 'NULL') using errcode = '22023', hint = coalesce(
-            (select 'Known are ' || string_agg(w.name, ', ') || '.' from (select v.name from core.warehouses as v order by v.name limit 5) as w),
-            'Nothing was imported yet.');
-    end if;
     if at is null or array_position(at, null) is not null or not coalesce(cardinality(temperature_c) = cardinality(at), true)
         or not coalesce(cardinality(humidity_percent) = cardinality(at), true)
     then

@@ -14,32 +14,6 @@ $$;
 comment on function internal.one_of(text, text [], text) is
 'Gives a value back that is one of the choices, or NULL. Raises 22023 for others, with the choices.';
 
-create function internal.find_warehouse(warehouse text)
-returns int
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    found_id int;
-begin
-    select w.id into found_id
-    from core.warehouses as w
-    where w.name = find_warehouse.warehouse or internal.name_key(w.name) = internal.name_key(find_warehouse.warehouse)
-        or w.id::text = find_warehouse.warehouse
-    order by w.name = find_warehouse.warehouse desc, w.id::text = find_warehouse.warehouse, w.id
-    limit 1;
-    if found_id is null then
-        raise exception 'unknown warehouse %', coalesce(warehouse, 'NULL')
-            using errcode = '22023', hint = coalesce(
-                'There are: ' || (select string_agg(n.name, ', ' order by n.name) from (select w.name from core.warehouses as w order by w.name limit 10) as n)
-                || '.', 'Nothing was imported yet.');
-    end if;
-    return found_id;
-end
-$$;
-
-comment on function internal.find_warehouse(text) is 'Finds a warehouse by its name or id. Raises 22023 for an unknown one, with the names there are.';
-
 create function internal.find_type(product_type text)
 returns text
 language plpgsql stable

@@ -56,6 +56,9 @@ internal.cursor_number(text, int), internal.cursor_time(text), internal.page_siz
 internal.find_warehouse(text), internal.find_type(text), internal.search_query(text), internal.search_words(text), internal.check_search(text, text [], int),
 internal.find_errors(text, text, text, timestamptz, timestamptz, text, text, text, text, int, boolean)
 to weighhouse_analyst, weighhouse_fitter;
+-- What norms allow.
+grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int), internal.check_days(date, date)
+to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
