@@ -35,6 +35,53 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
+        "causes",
+        "Where the shortage went, kg: drying by the curves, within their 95 % band, the rest;"
+        " and the norms",
+        """
+        select coalesce(c.product_type, 'all') as type
+             , round(sum(c.shortage_kg)::numeric, 3) as kg_short
+             , round(sum(least(c.shortage_kg, c.expected_kg))::numeric, 3) as drying
+             , round(sum(c.shortage_kg - least(c.shortage_kg, c.expected_kg) - c.unexplained_kg)
+                     ::numeric, 3) as within_band
+             , round(sum(c.unexplained_kg)::numeric, 3) as unexplained
+             , round(sum(c.within_norm_kg)::numeric, 3) as within_norm
+             , round(sum(c.above_norm_kg)::numeric, 3) as above_norm
+             , round(sum(c.surplus_kg)::numeric, 3) as kg_over
+        from bi.shrinkage_by_cause as c
+        where c.expected_kg is not null
+        group by rollup (c.product_type)
+        order by grouping(c.product_type), sum(c.shortage_kg) desc
+        """,
+    ),
+    (
+        "surplus",
+        "Receipts that bring more (or less) than documented: api.accept_surplus(id)",
+        """
+        select recommendation_id as id, item as product, meaning
+             , round(surplus_percent::numeric, 2) as percent
+             , round((196 * standard_error)::numeric, 2) as give_or_take
+             , round(confidence::numeric, 2) as confidence, period_count as periods, method
+        from bi.surplus_recommendation
+        where decision = 'open'
+        order by abs(surplus) desc
+        """,
+    ),
+    (
+        "next_count",
+        "What the next count should find missing by drying, kg: the ten largest",
+        """
+        select item as product, warehouse, time as counted, round(stock_kg::numeric, 3) as in_stock
+             , round(expected_kg::numeric, 3) as expected, round(low_kg::numeric, 3) as low
+             , round(high_kg::numeric, 3) as high
+             , round(expected_as_usual_kg::numeric, 3) as with_usual_trade
+             , round(confidence::numeric, 2) as confidence
+        from bi.next_count
+        order by greatest(expected_kg, expected_as_usual_kg) desc nulls last
+        limit 10
+        """,
+    ),
+    (
         "by_type",
         "Loss by product type",
         """
@@ -72,13 +119,28 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "holdout",
         "Hold-out: counts predicted by a fit on the periods before, WAPE in percent",
         """
-        select product_type as type, n as counts, round(wape_model::numeric, 1) as curve
+        with held_out as (
+            select *, 100 * mae * n / nullif(wape_model, 0) as found_kg from bi.fit_holdout
+        ), measured as (
+            select product_type, n, wape_model, wape_type_rate, wape_last_percent, mae, mbe
+            from held_out
+            union all
+            select null, sum(n), 100 * sum(mae * n) / sum(found_kg)
+                 , sum(wape_type_rate * found_kg) / sum(found_kg)
+                 , sum(wape_last_percent * found_kg) / sum(found_kg), sum(mae * n) / sum(n)
+                 , sum(mbe * n) / sum(n)
+            from held_out
+            having count(*) > 1
+        )
+        select coalesce(product_type, 'all') as type, n as counts
+             , round(wape_model::numeric, 1) as curve
              , round(wape_type_rate::numeric, 1) as type_rate
              , round(wape_last_percent::numeric, 1) as same_as_last
              , round(mae::numeric, 3) as mae_kg, round(mbe::numeric, 3) as bias_kg
-             , case when is_better then 'yes' else 'no' end as beats_both
-        from bi.fit_holdout
-        order by product_type
+             , case when wape_model < least(wape_type_rate, wape_last_percent) then 'yes'
+                    else 'no' end as beats_both
+        from measured
+        order by product_type nulls last
         """,
     ),
     (
@@ -92,6 +154,18 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         from bi.shrinkage_unexplained
         where unexplained_kg > 0
         order by unexplained_kg desc
+        limit 10
+        """,
+    ),
+    (
+        "patterns",
+        "What stands out",
+        """
+        select subtype as kind, item as product, description
+             , round(confidence::numeric, 2) as confidence
+        from bi.pattern
+        where status = 'open'
+        order by confidence desc nulls last, pattern_id
         limit 10
         """,
     ),

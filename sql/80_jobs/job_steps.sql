@@ -8,9 +8,32 @@ begin atomic
         ('nightly', 1, 'account_stock', $$
             select a.changed_count + a.removed_count, format('%s periods, %s changed, %s in review', a.period_count, a.changed_count, a.review_count)
             from api.account_stock() as a $$),
-        ('nightly', 2, 'fit_shrinkage', $$
+        ('nightly', 2, 'validate_surplus', $$
+            select count(*), format('%s periods held against patterns, %s failed', count(*), count(*) filter (where v.result = 'failure'))
+            from api.validate_surplus() as v $$),
+        ('nightly', 3, 'fit_shrinkage', $$
             select case when f.status = 'fitted' then f.item_count else 0 end, format('version %s %s: %s products', f.version, f.status, f.item_count)
-            from api.fit_shrinkage() as f $$)
+            from api.fit_shrinkage() as f $$),
+        ('nightly', 4, 'recommend_surplus', $$
+            select count(*) filter (where r.created_date = now()), format('%s recommended, %s wait for a decision', count(s.recommendation_id),
+                count(*) filter (where r.is_accepted is null))
+            from api.recommend_surplus() as s
+            full join core.surplus_recommendations as r on r.id = s.recommendation_id $$),
+        ('nightly', 5, 'settle_forecasts', $$
+            select f.changed_count, format('%s settled, %s open', f.settled_count, f.open_count) from api.settle_forecasts() as f $$),
+        ('nightly', 6, 'forecast_next_count', $$
+            select f.new_count + f.renewed_count, format('%s new, %s open, %s without a curve', f.new_count, f.open_count, f.without_curve_count)
+            from api.forecast_next_count() as f $$),
+        ('nightly', 7, 'refresh_analytics', $$
+            select a.changed_count + a.removed_count, format('%s months of products, %s changed', a.row_count, a.changed_count)
+            from api.refresh_analytics() as a $$),
+        ('nightly', 8, 'find_patterns', $$
+            select p.new_count + p.changed_count + p.closed_count, format('%s found, %s new, %s gone', p.found_count, p.new_count, p.closed_count)
+            from api.find_patterns() as p $$),
+        ('nightly', 9, 'cluster_products', $$
+            select case when c.status = 'cached' then 0 else c.product_count end,
+                format('%s products in %s groups, %s', c.product_count, c.cluster_count, c.status)
+            from api.cluster_products() as c $$)
     ) as s (job, place, step, statement)
     where s.job = job_steps.job;
 end;

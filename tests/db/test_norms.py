@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.db import domain
-from tests.db.domain import Connection, balance, movement
+from tests.db.domain import Connection, movement
 from tests.db.test_worked_examples import given
 
 ITEM = "ГОВЯДИНА МОРОЖЕНАЯ"
@@ -53,7 +52,9 @@ def profile(db: Connection, mode: str = "warehouse", warehouse: str = "main", **
 
 
 def causes(db: Connection, item: str = ITEM) -> list[domain.Row]:
-    return domain.rows(db, "select * from bi.shrinkage_by_cause where item = %s order by time", item)
+    return domain.rows(
+        db, "select * from bi.shrinkage_by_cause where item = %s order by time", item
+    )
 
 
 def cause(db: Connection, item: str = ITEM) -> domain.Row:
