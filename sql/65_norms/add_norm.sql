@@ -1,7 +1,7 @@
 create function api.add_norm(
     product_group text, kind text, storage_mode text, steps jsonb, matched_by text default 'type', match_key text default null,
     climate_group int default null, store_group text default null, season text default null, packaging text default null,
-    temperature_from numeric default null, temperature_to numeric default null, valid_from date default null, valid_to date default null,
+    temperature_from float8 default null, temperature_to float8 default null, valid_from date default null, valid_to date default null,
     half_day boolean default false, document text default null
 )
 returns int
@@ -64,7 +64,7 @@ end
 $$;
 
 comment on function api.add_norm(
-    text, text, text, jsonb, text, text, int, text, text, text, numeric, numeric, date, date, boolean, text
+    text, text, text, jsonb, text, text, int, text, text, text, float8, float8, date, date, boolean, text
 ) is
 'Enters a norm of natural loss; returns its id. The same norm again is the same id.
 

@@ -1,6 +1,6 @@
 create function api.set_norm_profile(
     warehouse text, storage_mode text, climate_group int default null, store_group text default null, packaging text default null,
-    temperature numeric default null, distance_km numeric default null
+    temperature float8 default null, distance_km float8 default null
 )
 returns int
 language plpgsql volatile
@@ -36,7 +36,7 @@ begin
 end
 $$;
 
-comment on function api.set_norm_profile(text, text, int, text, text, numeric, numeric) is
+comment on function api.set_norm_profile(text, text, int, text, text, float8, float8) is
 'Says how a warehouse keeps its goods, and so which norms of natural loss hold there; returns the id of the warehouse.
 
 storage_mode: warehouse, retail, refrigerator or transport. What is NULL meets only norms for any: climate_group (1 to 3), store_group,
