@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.db import domain
-from tests.db.domain import Connection, movement
+from tests.db.domain import Connection, balance, movement
 from tests.db.test_worked_examples import given
 
 ITEM = "ГОВЯДИНА МОРОЖЕНАЯ"
