@@ -60,15 +60,12 @@ def browsed(server_url: str, template: str) -> Iterator[str]:
                 " select n.id, 0.04, 'supplier Сёмин' from core.nomenclature as n"
             )
             db.execute(
-                "insert into core.ai_patterns (pattern_type, description, affected_nomenclature, confidence_level)"
-                " select t.pattern_type, 'Рост усушки летом', case when t.pattern_type = 'trend' then array[1] end, 0.8"
+                "insert into core.ai_patterns (pattern_key, pattern_type, description, affected_nomenclature,"
+                " confidence_level) select t.pattern_type, t.pattern_type, 'Рост усушки летом', case when t.pattern_type = 'trend' then array[1] end, 0.8"
                 " from unnest(array['trend', 'seasonality', 'anomaly']) as t (pattern_type)"
             )
-            db.execute(
-                "insert into core.preliminary_forecasts (calculation_data_id, calculation_date, forecast_period_days,"
-                " expected_shrinkage, notes) select c.id, c.calculation_date, 7, 0.5, 'перед праздниками'"
-                " from core.calculation_data as c where c.mode = 'open'"
-            )
+            db.execute("select * from api.forecast_next_count(horizon_days => 7)")
+            db.execute("update core.preliminary_forecasts set notes = 'перед праздниками'")
             db.execute(
                 "insert into core.priority_periods (period_start, period_end, priority_level, description)"
                 " select timestamptz '2025-01-01' + n * interval '7 days', timestamptz '2025-01-05' + n * interval '7 days',"
@@ -165,6 +162,8 @@ def test_rows_that_come_in_between_do_not_move_the_next_page(shop: Connection) -
         ("recommendations", {"status": "open"}, "status", "open"),
         ("recommendations", {"status": "rejected"}, "status", "rejected"),
         ("patterns", {"pattern_type": "trend"}, "pattern_type", "trend"),
+        ("patterns", {"status": "open"}, "status", "open"),
+        ("forecasts", {"status": "open"}, "status", "open"),
         ("surplus_patterns", {"product_type": "dried"}, "product_type", "dried"),
         ("specifications", {"on_date": "2025-02-01"}, "item", MACKEREL),
         ("movements", {"operation": "receipt"}, "operation", "receipt"),
@@ -207,7 +206,7 @@ def test_times_filter_from_inclusive_to_exclusive(shop: Connection) -> None:
 )  # fmt: skip
 def test_what_no_filter_can_mean_is_refused_with_what_can(shop: Connection, call: str) -> None:
     error = refused(shop, f"select * from api.{call}")
-    assert re.match(r"Use |There are|Close names", error.diag.message_hint or "")
+    assert re.match(r"Use |There are|Known: |Close names", error.diag.message_hint or "")
 
 
 def test_a_page_comes_from_the_index_wherever_it_is(shop: Connection) -> None:
