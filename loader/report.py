@@ -36,14 +36,13 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "causes",
-        "Where the shortage went, kg: drying by the curves, within their 95 % band, the rest;"
-        " and the norms",
+        "Where the shortage went, kg",
         """
         select coalesce(c.product_type, 'all') as type
              , round(sum(c.shortage_kg)::numeric, 3) as kg_short
              , round(sum(least(c.shortage_kg, c.expected_kg))::numeric, 3) as drying
              , round(sum(c.shortage_kg - least(c.shortage_kg, c.expected_kg) - c.unexplained_kg)
-                     ::numeric, 3) as within_band
+                     ::numeric, 3) as within_doubt
              , round(sum(c.unexplained_kg)::numeric, 3) as unexplained
              , round(sum(c.within_norm_kg)::numeric, 3) as within_norm
              , round(sum(c.above_norm_kg)::numeric, 3) as above_norm

@@ -12,7 +12,7 @@ create table core.job_run (
     id bigint generated always as identity primary key,
     job text not null,
     step text not null,
-    status text not null default 'running' check (status in ('running', 'succeeded', 'failed')),
+    status text not null default 'running' check (status in ('running', 'succeeded', 'skipped', 'failed')),
     started_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     requested_by text not null default session_user,
@@ -29,7 +29,7 @@ comment on table core.job_run is 'Holds one row for each step of each run of a j
 comment on column core.job_run.id is 'Key.';
 comment on column core.job_run.job is 'The job.';
 comment on column core.job_run.step is 'Its step.';
-comment on column core.job_run.status is 'running, succeeded or failed.';
+comment on column core.job_run.status is 'running, succeeded, skipped (there is nothing it could work on), failed.';
 comment on column core.job_run.started_at is 'Start.';
 comment on column core.job_run.finished_at is 'End; NULL = running, or its session ended before it did.';
 comment on column core.job_run.requested_by is 'Database role that ran it.';
@@ -37,7 +37,7 @@ comment on column core.job_run.backend_pid is 'Process of the session.';
 comment on column core.job_run.row_count is 'Rows it wrote or changed; NULL = it does not count, or failed.';
 comment on column core.job_run.detail is 'What it did, in words.';
 comment on column core.job_run.sqlstate is 'SQLSTATE of the error; NULL = none.';
-comment on column core.job_run.error is 'Why it failed; NULL = it did not.';
+comment on column core.job_run.error is 'Why it failed or was skipped; NULL = it was not.';
 """)
 
 

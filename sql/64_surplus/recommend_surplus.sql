@@ -21,7 +21,7 @@ begin
     select m.* into deployed from core.model_versions as m where m.model = 'shrinkage' and m.status = 'deployed';
     if deployed.id is null then
         raise exception 'no shrinkage curves are in force'
-            using errcode = '55000', hint = 'Run api.fit_shrinkage() first: a surplus is told apart from drying by its curve.';
+            using errcode = 'ML201', hint = 'Run api.fit_shrinkage() first: a surplus is told apart from drying by its curve.';
     end if;
 
     -- The periods a fit uses. All of a type even for one product: its shape is judged together.
@@ -195,5 +195,5 @@ item: one product, NULL = all. surplus is the TOTAL fraction, what is applied al
 specification is right is not recommended. method joint: level and surplus fitted together over periods with varying receipts;
 implied: median of what each period implies under the curve of the type. The errors (rmse_kg, with what is applied
 rmse_applied_kg) are of the shortage of a period. Replaces open recommendations; decided ones stay, and are not repeated on the same
-data. Call it after api.fit_shrinkage(). Raises 22023 for an unknown product, 55000 before any fit.
+data. Call it after api.fit_shrinkage(). Raises 22023 for an unknown product, ML201 before any fit.
 Example: select item_name, surplus, meaning from api.recommend_surplus();';

@@ -24,7 +24,7 @@ comment on function api.forecast_next_count(int, text, boolean) is
 Expected kg by the deployed curve from the layers in stock with their ages, as if nothing came or went until the count; an 80 % band
 from how past counts came out, so that trade is in it; a figure with trade as usual beside it; a confidence. See bi.next_count.
 horizon_days: days from one count to the next, 1 to 92; NULL = the median of the warehouse. item: name, id or any spelling; NULL = all.
-What was said of an opening count stays, so that the same call changes nothing; refresh => true says it anew, with today''s curve and
-what moved since. Returns how many are new, were renewed, could not be made for lack of a curve, and are open now. Raises 22023 for an
+What was said of an opening count stays, so that the same call changes nothing, until a surplus is accepted or specified and the
+curves are fitted with it; refresh => true says all anew, with today''s curve and what moved since. Returns how many are new, were renewed, could not be made for lack of a curve, and are open now. Raises 22023 for an
 unknown product or another horizon, ML201 where no curve is deployed.
 Example: select * from api.forecast_next_count();';

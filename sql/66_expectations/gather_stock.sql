@@ -53,11 +53,23 @@ begin
         -- The count must be one: not a balance that was adjusted before the file was made, nor a closing nobody stated.
         where case s.stage when 'counted' then c.difference_kg is not null and not 'posted_without_documents' = any(c.flags)
             else c.has_opening_count end
-          -- What was said of an opening count stays, unless it is to be said anew.
+          -- What was said of an opening count stays, unless it is to be said anew, or a surplus has been settled since and the curves
+          -- know of it: then the count itself stands in another light.
           and (refresh or not exists (
               select from core.preliminary_forecasts as f
               where f.nomenclature_id = c.nomenclature_id and f.warehouse_id = c.warehouse_id and f.is_backtest = (s.stage = 'past')
                 and f.opened_at = case s.stage when 'counted' then c.calculation_date else c.inventory_period_start end
+                and not exists (
+                    select
+                    from (
+                        select p.created_date from core.surplus_patterns as p where p.nomenclature_id = f.nomenclature_id
+                        union all
+                        select p.created_date from core.surplus_specifications as p where p.nomenclature_id = f.nomenclature_id
+                    ) as d
+                    where f.status = 'open' and d.created_date > f.created_date and d.created_date < (
+                        select m.deployed_at from core.model_versions as m where m.model = 'shrinkage' and m.status = 'deployed'
+                    )
+                )
           ))
     )
     select m.nomenclature_id, m.warehouse_id, m.time_zone,

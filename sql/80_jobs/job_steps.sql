@@ -15,10 +15,10 @@ begin atomic
             select case when f.status = 'fitted' then f.item_count else 0 end, format('version %s %s: %s products', f.version, f.status, f.item_count)
             from api.fit_shrinkage() as f $$),
         ('nightly', 4, 'recommend_surplus', $$
-            select count(*) filter (where r.created_date = now()), format('%s recommended, %s wait for a decision', count(s.recommendation_id),
-                count(*) filter (where r.is_accepted is null))
+            -- The table is read as it was before the function wrote.
+            select count(*) filter (where r.id is null), format('%s recommended, %s of them new', count(*), count(*) filter (where r.id is null))
             from api.recommend_surplus() as s
-            full join core.surplus_recommendations as r on r.id = s.recommendation_id $$),
+            left join core.surplus_recommendations as r on r.id = s.recommendation_id $$),
         ('nightly', 5, 'settle_forecasts', $$
             select f.changed_count, format('%s settled, %s open', f.settled_count, f.open_count) from api.settle_forecasts() as f $$),
         ('nightly', 6, 'forecast_next_count', $$

@@ -30,14 +30,20 @@ begin
         fault := null;
         begin
             execute step.statement into written_count, done;
-        exception when others then
-            get stacked diagnostics fault_state = returned_sqlstate, fault = message_text;
-            written_count := null;
-            done := null;
-            failed_steps := failed_steps || step.step;
+        exception
+            when sqlstate 'ML101' or sqlstate 'ML201' then
+                -- No data, or no curve, to work on yet.
+                get stacked diagnostics fault_state = returned_sqlstate, fault = message_text;
+                written_count := 0;
+                done := null;
+            when others then
+                get stacked diagnostics fault_state = returned_sqlstate, fault = message_text;
+                written_count := null;
+                done := null;
+                failed_steps := failed_steps || step.step;
         end;
         update core.job_run as r
-        set status = case when fault_state is null then 'succeeded' else 'failed' end, finished_at = clock_timestamp(), row_count = written_count,
+        set status = case when fault_state is null then 'succeeded' when written_count = 0 then 'skipped' else 'failed' end, finished_at = clock_timestamp(), row_count = written_count,
             detail = done, sqlstate = fault_state, error = fault
         where r.id = run_id;
         commit;
@@ -54,6 +60,7 @@ comment on procedure api.run_job(text) is
 'Runs all steps of a job, each in a transaction of its own; one that fails does not stop the others.
 
 nightly: accounts for the stock, holds what was expected against the counts, fits the curves, and looks for surplus, patterns and
-groups. On unchanged data it changes nothing. Each step is a row of bi.job_run while it runs and after. Raises 22023 for an unknown
+groups. On unchanged data it changes nothing. Each step is a row of bi.job_run while it runs and after;
+skipped = there is nothing it could work on yet. Raises 22023 for an unknown
 job, 55P03 while another session runs it, ML301 at the end when steps failed. Not inside a transaction.
 Example: call api.run_job(''nightly'');';

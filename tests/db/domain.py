@@ -6,11 +6,15 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
+
+from loader import ingest
+from loader.reading import ReadOptions
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -27,6 +31,14 @@ DERIVED = (
 
 
 # ------------------------------------------------------------------------------------------- facts
+
+
+def load(url: str, paths: Iterable[Path], *, encoding: str = "cp1251", zone: str = ZONE) -> None:
+    """Import files as they are."""
+    for path in paths:
+        ingest.import_file(
+            url, str(path), ReadOptions(encoding=encoding), ingest.ImportOptions(time_zone=zone)
+        )
 
 
 def file(

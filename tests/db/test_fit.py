@@ -35,10 +35,7 @@ def statements(server_url: str, template: str) -> Iterator[str]:
     copy_database(server_url, template, name)
     try:
         url = in_database(server_url, name)
-        for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
-            ingest.import_file(
-                url, str(path), ReadOptions(encoding="cp1251"), ingest.ImportOptions(time_zone=domain.ZONE)
-            )  # fmt: skip
+        domain.load(url, sorted((EXAMPLES / "vedomost").glob("*.csv")))
         with domain.connect(url) as db:
             for item, true in TRUTH.items():
                 if true["surplus"]:

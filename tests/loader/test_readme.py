@@ -38,6 +38,7 @@ def loader(url: str, *words: str) -> str:
 def stable(line: str) -> str:
     """Drop what differs from run to run: seconds, moments, series, and how wide a column is."""
     line = re.sub(r"\d+\.\d+ s$", "", line.strip())
+    line = re.sub(r"^[\d-]+ [\d:]+ +(nightly +\w+ +\w+) +[\d.e-]+", r"\1", line)
     forecast = re.match(
         r"(\d{4}-\d\d-\d\d \d\d:\d\d) +\d+ (.*?)(?: +\d{4}-\d\d-\d\d \d\d:\d\d)?$", line
     )
@@ -60,13 +61,14 @@ def test_demo_prints_what_the_readme_shows(fresh_url: str, demo_lines: list[str]
         fresh_url, "import", *files, "--encoding", "cp1251", "--timezone", "Europe/Moscow"
     )
     script = (ROOT / "deploy/demo.sh").read_text("utf-8")
-    specify = re.search(r"psql -q -t -c \"\n(.*?)\"\n", script, re.S)
+    accept = re.search(r"psql -c \"\n(.*?)\"\n", script, re.S)
     ask = re.search(r'psql -c "(select item, loss_kg.*?)"\n', script, re.S)
-    assert specify and ask
+    assert accept and ask
+    printed += loader(fresh_url, "jobs", "run", "nightly")
     with psycopg.connect(fresh_url) as connection:
-        for row in connection.execute(specify.group(1)).fetchall():
-            printed += f"{row[0]}\n"
-    printed += loader(fresh_url, "fit") + loader(fresh_url, "report")
+        for row in connection.execute(accept.group(1)).fetchall():
+            printed += " | ".join(str(value) for value in row) + "\n"
+    printed += loader(fresh_url, "jobs", "run", "nightly") + loader(fresh_url, "report")
     commands = re.findall(r"^run (models .*?)(?: \|\|)?$", script.replace("\\\n", " "), re.M)
     assert len(commands) == 4
     for words in commands:
@@ -75,7 +77,7 @@ def test_demo_prints_what_the_readme_shows(fresh_url: str, demo_lines: list[str]
     missing = [
         line
         for line in demo_lines
-        if line not in seen and not line.startswith(("item ", "-", "(1 row)"))
+        if line not in seen and not line.startswith(("item ", "id |", "-", "(1 row)", "(2 rows)"))
     ]
     with psycopg.connect(fresh_url) as connection:
         answer = connection.execute(ask.group(1)).fetchall()
