@@ -25,7 +25,9 @@ from (values
     ('surplus.deactivate_below', '0.4', 'A pattern whose confidence falls below this is no longer applied.'),
     ('surplus.failures_in_a_row', '3', 'After this many failures in a row a pattern is no longer applied.'),
     ('surplus.confirm_after', '3', 'Validations, none of them a failure, after which a pattern may confirm itself.')
-) as s (name, value, description);
+) as s (name, value, description)
+-- Settings outlive a downgrade.
+on conflict (name) do nothing;
 
 alter table core.batches add column surplus_source text;
 comment on column core.batches.surplus_source is 'What said so: specification 3, pattern 7 (both, if its receipts differ); NULL = nothing, none applied.';
@@ -126,5 +128,4 @@ alter table core.surplus_patterns
 drop index core.surplus_recommendations_open_idx;
 alter table core.surplus_recommendations drop column decided_by, drop column notes;
 alter table core.batches drop column surplus_source;
-delete from core.settings where name like 'surplus.%';
 """)

@@ -166,6 +166,8 @@ comment on function core.record_bulk_delete() is
 
 Trigger function, for transactions that set weighhouse.audit to summary: whoever sets it cannot delete without a trace.';
 revoke all on function core.record_change(), core.record_bulk_delete() from public;
+-- Who owns the tables makes the triggers of their chunks.
+grant execute on function core.record_change(), core.record_bulk_delete() to weighhouse_owner;
 
 alter table core.coefficients drop constraint coefficients_outcome_check;
 alter table core.coefficients add constraint coefficients_outcome_check
@@ -200,9 +202,9 @@ create trigger record_change after {events} on core.{table}
     for table, expression in SEARCHED.items():
         run(f"""
 alter table core.{table} add column search_words tsvector generated always as ({expression}) stored;
-comment on column core.{table}.search_words is 'What api.search looks for: words as spelled, and their stems; NULL = nothing.';
+comment on column core.{table}.search_words is 'What a search looks for: words as spelled, and their stems; NULL = nothing.';
 create index {table}_search_words_idx on core.{table} using gin (search_words) where search_words is not null;
-comment on index core.{table}_search_words_idx is 'Usage: api.search.';
+comment on index core.{table}_search_words_idx is 'Usage: search.';
 """)
     for table, column in PAGED.items():
         run(f"""
@@ -212,7 +214,7 @@ comment on index core.{table}_page_idx is 'Usage: pages of the table, newest fir
 
     run(r"""
 create index validation_errors_searched_idx on core.validation_errors (id) where search_words is not null;
-comment on index core.validation_errors_searched_idx is 'Usage: api.search, the newest rows that have words.';
+comment on index core.validation_errors_searched_idx is 'Usage: search, the newest rows that have words.';
 """)
 
 

@@ -10,7 +10,7 @@ declare
 begin
     -- One by one: whether two norms meet is for the constraint to say, also about those that another session enters now.
     for norm in
-        select distinct on (r.number) r.* from pg_temp.norm_row as r where r.reason is null and not r.is_duplicate order by r.number, r.step_above
+        select r.* from pg_temp.norm_row as r where r.reason is null and not r.is_duplicate and r.step_above = 0 order by r.line
     loop
         select n.id into stored_id
         from core.norms as n

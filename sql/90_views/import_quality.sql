@@ -9,7 +9,7 @@ comment on view bi.import_quality is 'How good each imported file was: rows read
 comment on column bi.import_quality.time is 'When the file was imported.';
 comment on column bi.import_quality.import_id is 'Number of the import (loader imports show N).';
 comment on column bi.import_quality.file_name is 'Name of the file.';
-comment on column bi.import_quality.layout is 'balances, movements or statement.';
+comment on column bi.import_quality.layout is 'balances, movements, statement or norms.';
 comment on column bi.import_quality.read_count is 'Data rows read.';
 comment on column bi.import_quality.loaded_count is 'Rows whose facts were stored, or whose control figures agree.';
 comment on column bi.import_quality.duplicate_count is 'Rows known already.';

@@ -7,9 +7,15 @@ from (
     where n.matched_by = 'product'
     union all
     select n.id as norm_id, i.id as item_id, i.name as item, i.product_type, n.matched_by
-    from core.norms as n
-    inner join core.nomenclature as i on i.name_key ~* n.match_key
-    where n.matched_by = 'name'
+    from (
+        select distinct p.match_key from core.norms as p where p.matched_by = 'name'
+    ) as k
+    -- One pattern after the other: more than 32 in turn are compiled anew each time.
+    cross join lateral (
+        select j.id, j.name, j.product_type from core.nomenclature as j where j.name_key ~* k.match_key
+        offset 0 -- noqa: AM09
+    ) as i
+    inner join core.norms as n on n.matched_by = 'name' and n.match_key = k.match_key
     union all
     select n.id as norm_id, i.id as item_id, i.name as item, i.product_type, n.matched_by
     from core.norms as n

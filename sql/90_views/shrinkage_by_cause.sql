@@ -36,129 +36,138 @@ with setting as (
     from core.norms as n
 ), step as (
     -- What the last step has come to holds on.
-    select s.norm_id, s.step_above, s.step_to, s.percent, s.add_per_day,
-        case when lead(s.step_above) over (partition by s.norm_id order by s.step_above) is null then 'infinity' else s.step_to end as holds_to
+    select s.norm_id, s.step_above, s.step_to, s.percent, s.add_per_day, s.step_above::float8 as holds_above,
+        case when lead(s.step_above) over (partition by s.norm_id order by s.step_above) is null then 'infinity' else s.step_to::float8 end as holds_to
     from core.norm_steps as s
 )
-select p.calculation_date as time, p.inventory_period_start as period_start, p.item_id, p.item, p.product_type, p.warehouse_id, p.warehouse,
-    p.shortage_kg, p.surplus_kg, l.norm_kg, case when l.norm_kg is not null then least(p.shortage_kg, l.norm_kg) end as within_norm_kg,
-    case when l.norm_kg is not null then greatest((p.shortage_kg::numeric - l.norm_kg::numeric)::float8, 0) end as above_norm_kg,
-    p.expected_kg, e.explained_up_to_kg,
-    case when p.expected_kg is not null then greatest(0, p.shortage_kg - e.explained_up_to_kg) end as unexplained_kg,
+select r.calculation_date as time, r.inventory_period_start as period_start, r.item_id, r.item, r.product_type, r.warehouse_id, r.warehouse,
+    r.shortage_kg, r.surplus_kg, r.norm_kg, case when r.norm_kg is not null then least(r.shortage_kg, r.norm_kg) end as within_norm_kg,
+    case when r.norm_kg is not null then greatest((r.shortage_kg::numeric - r.norm_kg::numeric)::float8, 0) end as above_norm_kg,
+    r.expected_kg, e.explained_up_to_kg,
+    case when r.expected_kg is not null then greatest(0, r.shortage_kg - e.explained_up_to_kg) end as unexplained_kg,
     case
-        when l.norm_kg is null then 'no_norm'
-        when p.shortage_kg <= l.norm_kg then 'within_norm'
-        when p.shortage_kg <= e.explained_up_to_kg then 'above_norm_but_expected'
+        when r.norm_kg is null then 'no_norm'
+        when r.shortage_kg <= r.norm_kg then 'within_norm'
+        when r.shortage_kg <= e.explained_up_to_kg then 'above_norm_but_expected'
         else 'unexplained'
     end as verdict,
-    p.norm_id, p.label as norm, p.kind as norm_kind, r.percent::float8 as norm_percent, t.turnover_kg,
-    p.kg_days / nullif(p.days, 0) as average_stock_kg, p.days as period_days, case when p.kind = 'stepped' then a.place end::float8 as storage_term_days,
-    case when p.kind = 'stepped' then case when p.has_ages then 'batches' else 'average' end end as storage_term_from,
+    r.norm_id, r.label as norm, r.kind as norm_kind, r.percent::float8 as norm_percent, r.turnover_kg,
+    r.kg_days / nullif(r.days, 0) as average_stock_kg, r.days as period_days, case when r.kind = 'stepped' then r.place end as storage_term_days,
+    case when r.kind = 'stepped' then case when r.has_ages then 'batches' else 'average' end end as storage_term_from,
     case
-        when not p.has_profile then 'the warehouse has no profile: api.set_norm_profile()'
-        when p.norm_id is null then 'no norm is for this product, place and day'
-        when l.norm_kg is null and p.kind = 'transport' then 'the warehouse has no distance: api.set_norm_profile()'
-        when l.norm_kg is null then 'the stock over the period is not known'
+        when not r.has_profile then 'the warehouse has no profile: api.set_norm_profile()'
+        when r.norm_id is null then 'no norm is for this product, place and day'
+        when r.norm_kg is null and r.kind = 'transport' then 'the warehouse has no distance: api.set_norm_profile()'
+        when r.norm_kg is null then 'the stock over the period is not known'
     end as reason,
-    p.inventory_confidence as confidence, p.validation_errors as flags, p.manual_review_required as is_in_review
+    r.inventory_confidence as confidence, r.validation_errors as flags, r.manual_review_required as is_in_review
 from (
-    select d.calculation_date, d.inventory_period_start, i.id as item_id, i.name as item, i.product_type, w.id as warehouse_id, w.name as warehouse,
-        d.inventory_shrinkage_total::float8 as shortage_kg, d.surplus_kg::float8 as surplus_kg, greatest(d.outgoing, 0)::float8 as outgoing_kg,
-        d.kg_days, d.storage_days, d.count_sigma_kg, d.inventory_confidence, d.validation_errors, d.manual_review_required, g.days, g.has_ages,
-        f.warehouse_id is not null as has_profile, f.distance_km, k.norm_id, k.kind, k.half_day, k.label, s.cv, s.days_per_month,
-        case when u.family is not null then bi.expected_loss(u.family, u.a, u.b, u.c, d.term_mass, d.term_age_from, d.term_age_to) end as expected_kg,
-        -- By batch: how long what went out had been there, of each no longer than the period.
-        case when k.kind = 'stepped' and g.has_ages then (
-            select sum(d.term_mass[y.j] * least(d.term_age_from[y.j], g.days)) / nullif(sum(d.term_mass[y.j]), 0)
-            from (select generate_subscripts(d.term_mass, 1) as j) as y
-            where d.term_mass[y.j] < 0
-        ) end as batch_term,
-        -- Without batches the term is average stock / one-day turnover. Where a day ended with nothing left and more came later,
-        -- what was turned over until then is left out; the book since is the sum of what changed since.
-        case when k.kind = 'stepped' and not g.has_ages and d.mode = 'posted' then (
-            select array[coalesce(-sum(b.mass) filter (where b.mass < 0), 0), sum(b.mass * b.days_left)]
+    select n.*,
+        -- To the gram, as the stock is.
+        round((n.percent::float8 * case when n.kind = 'monthly' then n.kg_days / n.days_per_month else n.turnover_kg end / 100)::numeric, 3)::float8
+        as norm_kg,
+        clock_timestamp() as once
+    from (
+        select b.*,
+            case
+                when m.norm_id is not null then bi.step_percent(m.percent, m.add_per_day, m.step_above, m.step_to, b.place::numeric)
+                when b.place = 0 then 0
+            end as percent
+        from (
+            select t.*,
+                case t.kind
+                    when 'turnover' then 1
+                    when 'transport' then t.distance_km::float8
+                    -- Which month of storage the stock is in.
+                    when 'monthly' then greatest(ceil(coalesce(t.storage_days, t.days) / t.days_per_month), 1)
+                    when 'stepped' then
+                        case
+                            when t.turnover_kg = 0 then 0
+                            when t.half_day and t.term > 0 and t.term <= 0.5 + 1e-9 then 0.5
+                            when t.half_day and t.term > 0 and t.term <= 1 + 1e-9 then 1
+                            -- Half up, and not longer than the inventory period. A sum that is a hair below a half is a half.
+                            when t.term is not null then least(floor(t.term + 0.5 + 1e-9), floor(t.days + 0.5))
+                        end
+                end as place,
+                clock_timestamp() as placed
             from (
-                select o.mass, o.days_left, o.day, max(o.day) filter (where o.book <= 0.0005 and o.day < o.last_came) over () as empty_on
+                select p.*, coalesce(p.since_empty[1], p.outgoing_kg) as turnover_kg,
+                    case
+                        when p.has_ages then p.batch_term
+                        else coalesce(p.since_empty[2], p.kg_days) / nullif(coalesce(p.since_empty[1], p.outgoing_kg), 0)
+                    end as term
                 from (
-                    select v.mass, v.days_left, v.day, sum(v.mass) over (order by v.day) as book,
-                        max(v.day) filter (where v.mass > 0) over () as last_came
-                    from (
-                        select h.mass, h.age_to - h.age_from as days_left,
-                            ((d.calculation_date - (h.age_to - h.age_from) * interval '1 day') at time zone w.time_zone)::date as day
-                        from unnest(d.term_mass, d.term_age_from, d.term_age_to) as h (mass, age_from, age_to)
-                    ) as v
-                ) as o
-            ) as b
-            where b.empty_on is null or b.day > b.empty_on
-        ) end as since_empty,
-        -- One row: what was worked out above is not worked out again wherever it is used, and a product asked for is still found first.
-        generate_series(1, 1) as once
-    from core.calculation_data as d
-    inner join core.nomenclature as i on i.id = d.nomenclature_id
-    inner join core.warehouses as w on w.id = d.warehouse_id
-    cross join setting as s
-    left join core.norm_profiles as f on f.warehouse_id = d.warehouse_id
-    left join candidate as c on c.item_id = d.nomenclature_id and c.warehouse_id = d.warehouse_id
-    left join curve as u on u.nomenclature_id = d.nomenclature_id
-    cross join lateral (
-        select extract(epoch from d.calculation_date - d.inventory_period_start)::float8 / 86400 as days,
-            d.term_mass is not null and not 'no_batch_ages' = any(d.flags) as has_ages,
-            -- A count at midnight closes the day before.
-            ((d.calculation_date - interval '1 second') at time zone w.time_zone)::date as counted_on
-    ) as g
-    left join named as k on k.norm_id = case
-        -- Most products have a handful.
-        when c.days[1] @> g.counted_on and c.months[1] @> extract(month from g.counted_on)::int then c.norm_ids[1]
-        when c.days[2] @> g.counted_on and c.months[2] @> extract(month from g.counted_on)::int then c.norm_ids[2]
-        when c.days[3] @> g.counted_on and c.months[3] @> extract(month from g.counted_on)::int then c.norm_ids[3]
-        when c.days[4] @> g.counted_on and c.months[4] @> extract(month from g.counted_on)::int then c.norm_ids[4]
-        when cardinality(c.norm_ids) > 4 then (
-            select q.norm_id
-            from unnest(c.norm_ids, c.months, c.days) with ordinality as q (norm_id, months, days, place)
-            where q.days @> g.counted_on and q.months @> extract(month from g.counted_on)::int
-            order by q.place
-            limit 1
-        )
-    end
-    where d.mode <> 'open' and d.inventory_shrinkage_total is not null
-) as p
-cross join lateral (
-    select coalesce(p.since_empty[1], p.outgoing_kg) as turnover_kg,
-        case
-            when p.has_ages then p.batch_term
-            else coalesce(p.since_empty[2], p.kg_days) / nullif(coalesce(p.since_empty[1], p.outgoing_kg), 0)
-        end as term
-) as t
-cross join lateral (
-    select case p.kind
-            when 'turnover' then 1
-            when 'transport' then p.distance_km
-            -- Which month of storage the stock is in.
-            when 'monthly' then greatest(ceil(coalesce(p.storage_days, p.days)::numeric / p.days_per_month::numeric), 1)
-            when 'stepped' then
-                case
-                    when t.turnover_kg = 0 then 0
-                    when p.half_day and t.term > 0 and t.term <= 0.5 then 0.5
-                    when p.half_day and t.term > 0 and t.term <= 1 then 1
-                    -- Half up, and not longer than the inventory period.
-                    when t.term is not null then least(floor(t.term::numeric + 0.5), floor(p.days::numeric + 0.5))
-                end
-        end as place
-) as a
-left join step as m on m.norm_id = p.norm_id and a.place > m.step_above and a.place <= m.holds_to
-cross join lateral (
-    select case
-            when m.norm_id is not null then bi.step_percent(m.percent, m.add_per_day, m.step_above, m.step_to, a.place)
-            when a.place = 0 then 0
-        end as percent
+                    select d.calculation_date, d.inventory_period_start, i.id as item_id, i.name as item, i.product_type, w.id as warehouse_id,
+                        w.name as warehouse,
+                        d.inventory_shrinkage_total::float8 as shortage_kg, d.surplus_kg::float8 as surplus_kg, greatest(d.outgoing, 0)::float8 as outgoing_kg,
+                        d.kg_days, d.storage_days, d.count_sigma_kg, d.inventory_confidence, d.validation_errors, d.manual_review_required, g.days, g.has_ages,
+                        f.warehouse_id is not null as has_profile, f.distance_km, k.norm_id, k.kind, k.half_day, k.label, s.cv, s.days_per_month,
+                        case when u.family is not null
+                            then bi.expected_loss(u.family, u.a, u.b, u.c, d.term_mass, d.term_age_from, d.term_age_to) end as expected_kg,
+                        -- By batch: how long what went out had been there, of each no longer than the period.
+                        case when k.kind = 'stepped' and g.has_ages then (
+                            select sum(d.term_mass[y.j] * least(d.term_age_from[y.j], g.days)) / nullif(sum(d.term_mass[y.j]), 0)
+                            from (select generate_subscripts(d.term_mass, 1) as j) as y
+                            where d.term_mass[y.j] < 0
+                        ) end as batch_term,
+                        -- Without batches the term is average stock / one-day turnover. Where a day ended with nothing left and more came later,
+                        -- what was turned over until then is left out; the book since is the sum of what changed since.
+                        case when k.kind = 'stepped' and not g.has_ages and d.mode = 'posted' then (
+                            select array[coalesce(-sum(b.mass) filter (where b.mass < 0), 0), sum(b.mass * b.days_left)]
+                            from (
+                                select o.mass, o.days_left, o.day,
+                                max(o.day) filter (where o.book <= 0.0005 and o.day < o.last_came) over () as empty_on
+                                from (
+                                    select v.mass, v.days_left, v.day, sum(v.mass) over (order by v.day) as book,
+                                        max(v.day) filter (where v.mass > 0) over () as last_came
+                                    from (
+                                        select h.mass, h.age_to - h.age_from as days_left,
+                                            ((d.calculation_date - (h.age_to - h.age_from) * interval '1 day') at time zone w.time_zone)::date
+                                        as day
+                                        from unnest(d.term_mass, d.term_age_from, d.term_age_to) as h (mass, age_from, age_to)
+                                    ) as v
+                                ) as o
+                            ) as b
+                            where b.empty_on is null or b.day > b.empty_on
+                        ) end as since_empty,
+                        -- Volatile: what was worked out above is not worked out again wherever it is used, and a product asked for is still found first.
+                        clock_timestamp() as worked_out
+                    from core.calculation_data as d
+                    inner join core.nomenclature as i on i.id = d.nomenclature_id
+                    inner join core.warehouses as w on w.id = d.warehouse_id
+                    cross join setting as s
+                    left join core.norm_profiles as f on f.warehouse_id = d.warehouse_id
+                    left join candidate as c on c.item_id = d.nomenclature_id and c.warehouse_id = d.warehouse_id
+                    left join curve as u on u.nomenclature_id = d.nomenclature_id
+                    cross join lateral (
+                        select extract(epoch from d.calculation_date - d.inventory_period_start)::float8 / 86400 as days,
+                            d.term_mass is not null and not 'no_batch_ages' = any(d.flags) as has_ages,
+                            -- A count at midnight closes the day before.
+                            ((d.calculation_date - interval '1 second') at time zone w.time_zone)::date as counted_on
+                    ) as g
+                    left join named as k on k.norm_id = case
+                        -- Most products have a handful.
+                        when c.days[1] @> g.counted_on and c.months[1] @> extract(month from g.counted_on)::int then c.norm_ids[1]
+                        when c.days[2] @> g.counted_on and c.months[2] @> extract(month from g.counted_on)::int then c.norm_ids[2]
+                        when c.days[3] @> g.counted_on and c.months[3] @> extract(month from g.counted_on)::int then c.norm_ids[3]
+                        when c.days[4] @> g.counted_on and c.months[4] @> extract(month from g.counted_on)::int then c.norm_ids[4]
+                        when cardinality(c.norm_ids) > 4 then (
+                            select q.norm_id
+                            from unnest(c.norm_ids, c.months, c.days) with ordinality as q (norm_id, months, days, place)
+                            where q.days @> g.counted_on and q.months @> extract(month from g.counted_on)::int
+                            order by q.place
+                            limit 1
+                        )
+                    end
+                    where d.mode <> 'open' and d.inventory_shrinkage_total is not null
+                ) as p
+            ) as t
+        ) as b
+        left join step as m on m.norm_id = b.norm_id and b.place > m.holds_above and b.place <= m.holds_to
+    ) as n
 ) as r
 cross join lateral (
-    -- To the gram, as the stock is.
-    select round((r.percent::float8 * case when p.kind = 'monthly' then p.kg_days / p.days_per_month else t.turnover_kg end / 100)::numeric, 3)::float8
-        as norm_kg
-) as l
-cross join lateral (
-    select p.expected_kg + 1.645 * sqrt(power(p.count_sigma_kg, 2) + power(p.cv * p.expected_kg, 2)) as explained_up_to_kg
+    select r.expected_kg + 1.645 * sqrt(power(r.count_sigma_kg, 2) + power(r.cv * r.expected_kg, 2)) as explained_up_to_kg
 ) as e;
 
 comment on view bi.shrinkage_by_cause is
