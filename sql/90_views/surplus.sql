@@ -24,7 +24,8 @@ comment on column bi.surplus_recommendation.meaning is 'surplus or under-deliver
 comment on column bi.surplus_recommendation.applied is 'Fraction the accounting applied already; 0 = none.';
 comment on column bi.surplus_recommendation.standard_error is 'Standard error of the surplus, a fraction.';
 comment on column bi.surplus_recommendation.confidence is 'How far it can be trusted, 0 to 1.';
-comment on column bi.surplus_recommendation.method is 'joint: fitted together with the curve; implied: median of what each period implies under the curve of the type.';
+comment on column bi.surplus_recommendation.method is
+'joint: fitted together with the curve; implied: median of what each period implies under the curve of the type.';
 comment on column bi.surplus_recommendation.period_count is 'Inventory periods it rests on.';
 comment on column bi.surplus_recommendation.rmse_kg is 'Root mean square error of the shortage of a period with it, kg.';
 comment on column bi.surplus_recommendation.rmse_applied_kg is 'The same with what is applied already, kg.';
