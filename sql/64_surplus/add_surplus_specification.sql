@@ -21,7 +21,7 @@ begin
     return new_id;
 exception when exclusion_violation then
     raise exception 'another active specification of % covers these days', item
-        using errcode = '23P01', hint = 'End that one first (core.surplus_specifications), or choose other days.';
+        using errcode = '23P01', hint = 'End that one first (api.end_surplus_specification), or choose other days.';
 end
 $$;
 
