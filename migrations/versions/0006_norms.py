@@ -124,7 +124,8 @@ alter table core.source_data add constraint source_data_layout_check check (layo
 comment on column core.source_data.layout is 'balances, movements, statement or norms.';
 
 insert into core.settings (name, value, default_value, description)
-values ('norms.days_per_month', '30', '30', 'A norm per month of storage is charged by the day: days of storage divided by this.');
+values ('norms.days_per_month', '30', '30', 'A norm per month of storage is charged by the day: days of storage divided by this.')
+on conflict do nothing;
 
 create unlogged table staging.norm (
     line int not null,
@@ -175,7 +176,7 @@ comment on column staging.norm.document is 'The order the norm is from.';
 def downgrade() -> None:
     run(r"""
 drop table staging.norm, core.norm_profiles, core.norm_steps, core.norms;
-delete from core.settings where name = 'norms.days_per_month';
+-- The setting stays: it may have been changed, and means nothing without the norms.
 -- The ledger keeps no rows of a layout it does not know: their norms are gone as well.
 delete from core.validation_errors where source_data_id in (select s.id from core.source_data as s where s.layout = 'norms');
 delete from core.data_lineage where source_file_id in (select s.id from core.source_data as s where s.layout = 'norms');
