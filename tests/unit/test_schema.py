@@ -146,7 +146,7 @@ def test_a_migration_holds_state_only(path: Path) -> None:
     cascades = re.findall(r"(\w+ \w+) cascade\b", statements, re.I)
     assert set(cascades) <= {"on delete", "on update"}, "drops nothing that hangs on it"
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert functions == {"upgrade", "downgrade"}
+    assert {"upgrade", "downgrade"} <= functions
 
 
 def test_no_sql_file_cascades() -> None:
