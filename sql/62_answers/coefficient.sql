@@ -18,7 +18,8 @@ begin atomic
             else k.reason
         end
     from wanted as w
-    inner join core.nomenclature as n on n.id = w.id
+    -- Not an inner join: where there are no products yet, that would not even ask which one is meant.
+    left join core.nomenclature as n on n.id = w.id
     left join lateral (
         select f.*, m.version, m.created_date
         from core.coefficients as f
