@@ -60,13 +60,27 @@ def cell(value: Any) -> str:
     return text.replace("|", "\\|")
 
 
-def page(dsn: str, rows: list[dict[str, Any]]) -> str:
+def line(row: dict[str, Any]) -> str:
+    """Write a row of the table."""
+    return "| " + " | ".join(cell(row.get(name)) for name in COLUMNS) + " |"
+
+
+def merged(measured: list[str], before: str) -> list[str]:
+    """Put what was measured in the place of what an earlier page says of the same things."""
+    found = {text.split(" | ")[0]: text for text in measured}
+    old = [text for text in before.splitlines() if text.startswith("| ")][2:]
+    kept = [found.pop(text.split(" | ")[0], text) for text in old]
+    return kept + list(found.values())
+
+
+def page(dsn: str, lines: list[str]) -> str:
     """Write the page."""
-    lines = [
+    head = [
         "# Measurements",
         "",
-        "Written by `make bench`. Times move by tens of percent on a shared machine: the ratio (how"
-        " many times better ours is, in one run) is the figure.",
+        "Written by `make bench`, or `python -m bench MODULE` for some of the rows. Times move by"
+        " tens of percent on a shared machine: the ratio (how many times better ours is, in one"
+        " run) is the figure.",
         "",
         f"- {machine()}; load while measuring {os.getloadavg()[1]:.1f}",
         f"- {versions(dsn)}",
@@ -75,8 +89,7 @@ def page(dsn: str, rows: list[dict[str, Any]]) -> str:
         "| what | ours | peer | ratio | target | |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines += ["| " + " | ".join(cell(row.get(name)) for name in COLUMNS) + " |" for row in rows]
-    return "\n".join([*lines, ""])
+    return "\n".join([*head, *lines, ""])
 
 
 def main() -> None:
@@ -90,13 +103,14 @@ def main() -> None:
 
         server.start(progress=lambda text: print(text, file=sys.stderr))
         given.dsn = server.dsn()
-    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
     for name in given.modules:
         for row in importlib.import_module(f"bench.{name}").run(given.dsn):
-            rows.append(row)
-            print(" | ".join(cell(row.get(column)) for column in COLUMNS), flush=True)
-    if set(given.modules) >= set(MODULES):
-        PAGE.write_text(page(given.dsn, rows), "utf-8")
+            lines.append(line(row))
+            print(lines[-1], flush=True)
+    if set(given.modules) < set(MODULES):
+        lines = merged(lines, PAGE.read_text("utf-8"))
+    PAGE.write_text(page(given.dsn, lines), "utf-8")
 
 
 if __name__ == "__main__":

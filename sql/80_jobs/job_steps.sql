@@ -1,41 +1,44 @@
 create function internal.job_steps(job text)
-returns table (place int, step text, statement text)
+returns table (place int, step text, statement text, writes text)
 language sql immutable
 begin atomic
     -- Each statement gives one row: rows written, and what was done, in words. A step uses what those before it left.
-    select s.place, s.step, s.statement
+    select s.place, s.step, s.statement, s.writes
     from (values
         ('nightly', 1, 'account_stock', $$
             select a.changed_count + a.removed_count, format('%s periods, %s changed, %s in review', a.period_count, a.changed_count, a.review_count)
-            from api.account_stock() as a $$),
+            from api.account_stock() as a $$, 'core.calculation_data, core.validation_errors, core.batches'),
         ('nightly', 2, 'validate_surplus', $$
             select count(*), format('%s periods held against patterns, %s failed', count(*), count(*) filter (where v.result = 'failure'))
-            from api.validate_surplus() as v $$),
+            from api.validate_surplus() as v $$, 'core.pattern_validations'),
         ('nightly', 3, 'fit_shrinkage', $$
             select case when f.status = 'fitted' then f.item_count else 0 end, format('version %s %s: %s products', f.version, f.status, f.item_count)
-            from api.fit_shrinkage() as f $$),
+            from api.fit_shrinkage() as f $$, 'core.calculation_data, core.coefficients'),
         ('nightly', 4, 'recommend_surplus', $$
             -- The table is read as it was before the function wrote.
             select count(*) filter (where r.id is null), format('%s recommended, %s of them new', count(*), count(*) filter (where r.id is null))
             from api.recommend_surplus() as s
-            left join core.surplus_recommendations as r on r.id = s.recommendation_id $$),
+            left join core.surplus_recommendations as r on r.id = s.recommendation_id $$, 'core.surplus_recommendations'),
         ('nightly', 5, 'settle_forecasts', $$
-            select f.changed_count, format('%s settled, %s open', f.settled_count, f.open_count) from api.settle_forecasts() as f $$),
+            select f.changed_count, format('%s settled, %s open', f.settled_count, f.open_count) from api.settle_forecasts() as f $$,
+            'core.preliminary_forecasts, core.forecasts'),
         ('nightly', 6, 'forecast_next_count', $$
             select f.new_count + f.renewed_count, format('%s new, %s open, %s without a curve', f.new_count, f.open_count, f.without_curve_count)
-            from api.forecast_next_count() as f $$),
+            from api.forecast_next_count() as f $$, 'core.preliminary_forecasts, core.forecasts'),
         ('nightly', 7, 'refresh_analytics', $$
             select a.changed_count + a.removed_count, format('%s months of products, %s changed', a.row_count, a.changed_count)
-            from api.refresh_analytics() as a $$),
+            from api.refresh_analytics() as a $$, 'core.analytics'),
         ('nightly', 8, 'find_patterns', $$
             select p.new_count + p.changed_count + p.closed_count, format('%s found, %s new, %s gone', p.found_count, p.new_count, p.closed_count)
-            from api.find_patterns() as p $$),
+            from api.find_patterns() as p $$, 'core.ai_patterns'),
         ('nightly', 9, 'cluster_products', $$
             select case when c.status = 'cached' then 0 else c.product_count end,
                 format('%s products in %s groups, %s', c.product_count, c.cluster_count, c.status)
-            from api.cluster_products() as c $$)
-    ) as s (job, place, step, statement)
+            from api.cluster_products() as c $$,
+            'core.product_clusters')
+    ) as s (job, place, step, statement, writes)
     where s.job = job_steps.job;
 end;
 
-comment on function internal.job_steps(text) is 'Lists the steps of a job in their order: what each is called and the statement it runs.';
+comment on function internal.job_steps(text) is
+'Lists the steps of a job in their order: what each is called, the statement it runs, and the tables it writes.';
