@@ -22,7 +22,8 @@ begin
             where n.number = r.spelling
         ) as s on true
         inner join core.source_data as f on f.id = record_rejects.source_data_id
-        where j.reason is not null;
+        where j.reason is not null
+        order by j.line;
         get diagnostics recorded = row_count;
     end if;
     return recorded;
