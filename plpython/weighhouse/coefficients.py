@@ -9,59 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from weighhouse import pg
 from weighhouse.errors import BadOptions
 from weighhouse.shrinkage import fit_type
 from weighhouse.shrinkage_holdout import holdout
 
-__all__ = ["fit", "float_arrays", "hold_out"]
-
-# What array_send writes: dimensions, flags, type, length and lower bound; then each value with its
-# size.
-_HEADER_WORDS = 5
-_VALUE_WORDS = 3
-
-
-def float_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Read what `string_agg(array_send(x), ''::bytea order by ...)` wrote, x being float8[].
-
-    One aggregate step a row instead of one a value.
-
-    Parameters
-    ----------
-    data : bytes or None
-        Arrays without NULLs, one after the other.
-    counts : ndarray of int, shape (n,)
-        How many values each has; an empty array is sent without its length.
-
-    Returns
-    -------
-    ndarray of float64, shape (sum of counts,)
-
-    Raises
-    ------
-    BadOptions
-        The bytes are not arrays of these lengths.
-    """
-    if not data:
-        return np.empty(0)
-    header = np.where(counts > 0, _HEADER_WORDS, 3)
-    sizes = header + _VALUE_WORDS * counts
-    if 4 * int(sizes.sum()) != len(data):
-        raise BadOptions(
-            "arrays do not have the lengths given",
-            detail=f"{len(data)} bytes, {4 * int(sizes.sum())} expected.",
-            hint="Send cardinality(x) beside array_send(x), and no NULL in x.",
-        )
-    words = np.frombuffer(data, dtype=">u4")
-    # Where each array's values begin, repeated for each of them, plus three words a value.
-    begins = np.cumsum(sizes) - sizes + header
-    place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = np.repeat(begins, counts) + _VALUE_WORDS * place + 1
-    pairs = np.stack([words[first], words[first + 1]], axis=1).astype(">u4")
-    return np.frombuffer(pairs.tobytes(), dtype=">f8").astype(np.float64)
+__all__ = ["fit", "hold_out"]
 
 
 def fit(
@@ -108,9 +62,9 @@ def fit(
         pg.floats(weight),
         pg.floats(sigma),
         np.append(0, np.cumsum(numbers)),
-        float_arrays(term_mass, numbers),
-        float_arrays(term_age_from, numbers),
-        float_arrays(term_age_to, numbers),
+        pg.float_arrays(term_mass, numbers),
+        pg.float_arrays(term_age_from, numbers),
+        pg.float_arrays(term_age_to, numbers),
         n_items=n_items,
         family=options["family"],
         b=_given("b", given_b),
@@ -157,9 +111,9 @@ def hold_out(
         pg.floats(weight),
         pg.floats(sigma),
         np.append(0, np.cumsum(numbers)),
-        float_arrays(term_mass, numbers),
-        float_arrays(term_age_from, numbers),
-        float_arrays(term_age_to, numbers),
+        pg.float_arrays(term_mass, numbers),
+        pg.float_arrays(term_age_from, numbers),
+        pg.float_arrays(term_age_to, numbers),
         n_items=n_items,
         family=options["family"],
         default_b=float(options["default_b"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from weighhouse import pg
-from weighhouse.coefficients import float_arrays
 from weighhouse.shrinkage import predict_shortage
 
 __all__ = ["expect"]
@@ -54,9 +53,9 @@ def expect(
         pg.floats(b),
         pg.floats(c),
         offset,
-        float_arrays(term_mass, numbers),
-        float_arrays(term_age_from, numbers),
-        float_arrays(term_age_to, numbers),
+        pg.float_arrays(term_mass, numbers),
+        pg.float_arrays(term_age_from, numbers),
+        pg.float_arrays(term_age_to, numbers),
     )
     known = np.isfinite(found) & (numbers > 0)
     return [x if ok else None for x, ok in zip(found.tolist(), known.tolist(), strict=True)]

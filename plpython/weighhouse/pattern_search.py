@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weighhouse import patterns, pg
-from weighhouse.coefficients import float_arrays
 from weighhouse.distributions import false_discovery_rates
 from weighhouse.errors import BadOptions
 from weighhouse.shrinkage import predict_shortage
@@ -131,7 +130,7 @@ def find(
     expected = _expect(
         of,
         numbers,
-        [float_arrays(column, numbers) for column in (term_mass, term_age_from, term_age_to)],
+        [pg.float_arrays(column, numbers) for column in (term_mass, term_age_from, term_age_to)],
         list(family or []),
         [np.array(column or [], dtype=float) for column in (a, b, c)],
     )

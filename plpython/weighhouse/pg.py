@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from weighhouse.errors import BadOptions, WeighhouseError
 
-__all__ = ["check_interrupts", "floats", "integers", "peak_memory", "reporting"]
+__all__ = [
+    "boolean_arrays",
+    "check_interrupts",
+    "float_arrays",
+    "floats",
+    "integers",
+    "peak_memory",
+    "reporting",
+]
 
 
 @contextmanager
@@ -93,6 +101,62 @@ def integers(data: bytes | None, size: int = 8) -> NDArray[np.int64]:
             hint=f"Send string_agg(int{size}send(x), ''::bytea).",
         )
     return np.frombuffer(data, dtype=f">i{size}").astype(np.int64)
+
+
+def _values(data: bytes, counts: NDArray[np.int64], unit: int, size: int) -> NDArray[np.int64]:
+    """Find where the values of arrays begin, in units of `unit` bytes.
+
+    An array is its dimensions, flags, type, length and lower bound (an empty one lacks the last
+    two), 4 bytes each; then each value of `size` bytes with its size before it.
+    """
+    step = (4 + size) // unit
+    header = np.where(counts > 0, 20, 12) // unit
+    sizes = header + step * counts
+    if unit * int(sizes.sum()) != len(data):
+        raise BadOptions(
+            "arrays do not have the lengths given",
+            detail=f"{len(data)} bytes, {unit * int(sizes.sum())} expected.",
+            hint="Send cardinality(x) beside array_send(x), and no NULL in x.",
+        )
+    begins = np.cumsum(sizes) - sizes + header
+    place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(np.repeat(begins, counts) + step * place + 4 // unit)
+
+
+def float_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Read what `string_agg(array_send(x), ''::bytea order by ...)` wrote, x being float8[].
+
+    One aggregate step a row instead of one a value.
+
+    Parameters
+    ----------
+    data : bytes or None
+        Arrays without NULLs, one after the other.
+    counts : ndarray of int, shape (n,)
+        How many values each has; an empty array is sent without its length.
+
+    Returns
+    -------
+    ndarray of float64, shape (sum of counts,)
+
+    Raises
+    ------
+    BadOptions
+        The bytes are not arrays of these lengths.
+    """
+    if not data:
+        return np.empty(0)
+    first = _values(data, counts, 4, 8)
+    words = np.frombuffer(data, dtype=">u4")
+    pairs = np.stack([words[first], words[first + 1]], axis=1).astype(">u4")
+    return np.frombuffer(pairs.tobytes(), dtype=">f8").astype(np.float64)
+
+
+def boolean_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Read the same of boolean[]; see `float_arrays`."""
+    if not data:
+        return np.empty(0, dtype=bool)
+    return np.frombuffer(data, dtype=np.uint8)[_values(data, counts, 1, 1)].astype(bool)
 
 
 def check_interrupts(plpy: Any) -> Callable[[], None]:

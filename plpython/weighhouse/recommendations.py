@@ -11,50 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weighhouse import pg
-from weighhouse.coefficients import float_arrays
-from weighhouse.errors import BadOptions
 from weighhouse.surplus import Rules, Surplus, fit_surplus
 
-__all__ = ["boolean_arrays", "recommend"]
-
-# What array_send writes before the values (none: no length, no bound), and a value with its size.
-_HEADER, _EMPTY_HEADER, _VALUE = 20, 12, 5
-
-
-def boolean_arrays(data: bytes | None, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Read what `string_agg(array_send(x), ''::bytea order by ...)` wrote, x being boolean[].
-
-    Parameters
-    ----------
-    data : bytes or None
-        Arrays without NULLs, one after the other.
-    counts : ndarray of int, shape (n,)
-        How many values each has.
-
-    Returns
-    -------
-    ndarray of bool, shape (sum of counts,)
-
-    Raises
-    ------
-    BadOptions
-        The bytes are not arrays of these lengths.
-    """
-    if not data:
-        return np.empty(0, dtype=bool)
-    header = np.where(counts > 0, _HEADER, _EMPTY_HEADER)
-    sizes = header + _VALUE * counts
-    if int(sizes.sum()) != len(data):
-        raise BadOptions(
-            "arrays do not have the lengths given",
-            detail=f"{len(data)} bytes, {int(sizes.sum())} expected.",
-            hint="Send cardinality(x) beside array_send(x), and no NULL in x.",
-        )
-    begins = np.cumsum(sizes) - sizes + header
-    place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.frombuffer(data, dtype=np.uint8)[
-        np.repeat(begins, counts) + _VALUE * place + _VALUE - 1
-    ].astype(bool)
+__all__ = ["recommend"]
 
 
 def recommend(
@@ -99,7 +58,7 @@ def recommend(
     numbers = pg.integers(counts, 4)
     ids, ends = pg.integers(item, 4), pg.floats(ended)
     gained, beyond = pg.floats(difference), pg.floats(applied)
-    mass, receipt = float_arrays(term_mass, numbers), boolean_arrays(term_is_receipt, numbers)
+    mass, receipt = pg.float_arrays(term_mass, numbers), pg.boolean_arrays(term_is_receipt, numbers)
     found = fit_surplus(
         ids,
         gained,
@@ -108,8 +67,8 @@ def recommend(
         pg.floats(sigma),
         np.append(0, np.cumsum(numbers)),
         mass,
-        float_arrays(term_age_from, numbers),
-        float_arrays(term_age_to, numbers),
+        pg.float_arrays(term_age_from, numbers),
+        pg.float_arrays(term_age_to, numbers),
         receipt,
         family=options["family"],
         a=_floats(a),

@@ -7,7 +7,8 @@ returns table (
 language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-    with wanted as (
+    -- Materialized and outside the inner join: else a plan may never ask which product is meant where there are none.
+    with wanted as materialized (
         select internal.find_item(coefficient.item) as id
     )
     select n.id, n.name, n.product_type, k.coefficient_a, k.coefficient_b, k.coefficient_c, k.family, k.se_a, k.se_b, k.se_c,
@@ -18,7 +19,6 @@ begin atomic
             else k.reason
         end
     from wanted as w
-    -- Not an inner join: where there are no products yet, that would not even ask which one is meant.
     left join core.nomenclature as n on n.id = w.id
     left join lateral (
         select f.*, m.version, m.created_date

@@ -6,8 +6,13 @@ returns table (
 language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-    with wanted as (
-        select n.id, n.name, n.product_type from core.nomenclature as n where n.id = internal.find_item(suggested_coefficient.item)
+    -- As in api.coefficient: an unknown product is refused also where there are none.
+    with asked as materialized (
+        select internal.find_item(suggested_coefficient.item) as id
+    ), wanted as (
+        select n.id, n.name, n.product_type
+        from asked as q
+        left join core.nomenclature as n on n.id = q.id
     ), deployed as (
         select m.id, m.parameters from core.model_versions as m where m.model = 'shrinkage' and m.status = 'deployed'
     ), curve as (

@@ -23,7 +23,8 @@ begin atomic
             select f.changed_count, format('%s settled, %s open', f.settled_count, f.open_count) from api.settle_forecasts() as f $$,
             'core.preliminary_forecasts, core.forecasts'),
         ('nightly', 6, 'forecast_next_count', $$
-            select f.new_count + f.renewed_count, format('%s new, %s open, %s without a curve', f.new_count, f.open_count, f.without_curve_count)
+            select f.new_count + f.renewed_count, format('%s new, %s renewed, %s open, %s without a curve', f.new_count, f.renewed_count, f.open_count,
+                f.without_curve_count)
             from api.forecast_next_count() as f $$, 'core.preliminary_forecasts, core.forecasts'),
         ('nightly', 7, 'refresh_analytics', $$
             select a.changed_count + a.removed_count, format('%s months of products, %s changed', a.row_count, a.changed_count)

@@ -167,7 +167,7 @@ from (
     ) as n
 ) as r
 cross join lateral (
-    select r.expected_kg + 1.645 * sqrt(power(r.count_sigma_kg, 2) + power(r.cv * r.expected_kg, 2)) as explained_up_to_kg
+    select bi.explained_up_to(r.expected_kg, r.count_sigma_kg, r.cv) as explained_up_to_kg
 ) as e;
 
 comment on view bi.shrinkage_by_cause is

@@ -9,9 +9,8 @@ with curve as (
 )
 select d.calculation_date as time, d.inventory_period_start as period_start, n.id as item_id, n.name as item, n.product_type,
     w.id as warehouse_id, w.name as warehouse, d.inventory_shrinkage_total::float8 as shortage_kg, e.expected_kg,
-    e.expected_kg + 1.645 * sqrt(power(d.count_sigma_kg, 2) + power(s.cv * e.expected_kg, 2)) as explained_up_to_kg,
-    greatest(0, d.inventory_shrinkage_total::float8
-        - (e.expected_kg + 1.645 * sqrt(power(d.count_sigma_kg, 2) + power(s.cv * e.expected_kg, 2)))) as unexplained_kg,
+    bi.explained_up_to(e.expected_kg, d.count_sigma_kg, s.cv) as explained_up_to_kg,
+    greatest(0, d.inventory_shrinkage_total::float8 - bi.explained_up_to(e.expected_kg, d.count_sigma_kg, s.cv)) as unexplained_kg,
     d.inventory_confidence as confidence, d.validation_errors as flags, d.manual_review_required as is_in_review, curve.version
 from core.calculation_data as d
 inner join core.nomenclature as n on n.id = d.nomenclature_id
@@ -19,7 +18,10 @@ inner join core.warehouses as w on w.id = d.warehouse_id
 inner join curve on curve.nomenclature_id = d.nomenclature_id
 cross join setting as s
 cross join lateral (
+    -- The limit keeps it from being worked out wherever it is used.
     select bi.expected_loss(curve.family, curve.a, curve.b, curve.c, d.term_mass, d.term_age_from, d.term_age_to) as expected_kg
+    order by 1
+    limit 1
 ) as e
 where d.mode <> 'open' and d.inventory_shrinkage_total is not null;
 

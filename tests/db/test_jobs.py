@@ -168,3 +168,12 @@ def asked(connection: psycopg.Connection[Any]) -> dict[str, Any]:
         "unexplained": unexplained,
         "wape": wape,
     }
+
+
+def test_a_role_that_owns_nothing_can_run_the_night(fresh_url: str) -> None:
+    a_shop(fresh_url)
+    with psycopg.connect(fresh_url, autocommit=True) as connection:
+        connection.execute("set session authorization weighhouse_fitter")
+        connection.execute("call api.run_job('nightly')")
+    assert {row["status"] for row in history(fresh_url)} == {"succeeded", "skipped"}
+    assert {row["requested_by"] for row in history(fresh_url)} == {"weighhouse_fitter"}

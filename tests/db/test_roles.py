@@ -374,6 +374,23 @@ def test_text_arguments_are_text(db: psycopg.Connection[Any], text: str) -> None
         assert db.execute(count).fetchone() == before
 
 
+@pytest.mark.parametrize("plan", ["on", "off"])
+def test_an_unknown_product_is_refused_whatever_the_plan(
+    db: psycopg.Connection[Any], plan: str
+) -> None:
+    """Where there are no products, a scan of all of them would never ask which one is meant."""
+    for setting in ("enable_indexscan", "enable_bitmapscan", "enable_nestloop"):
+        db.execute(f"set local {setting} = {plan}")
+    for question in (
+        "select * from api.coefficient('NO SUCH')",
+        "select * from api.shrinkage('NO SUCH', 10)",
+        "select * from api.suggested_coefficient('NO SUCH')",
+    ):
+        with pytest.raises(psycopg.Error) as refused, db.transaction():
+            db.execute(question)
+        assert refused.value.sqlstate == "22023", question
+
+
 def test_the_database_of_the_matrix_is_ours(server_url: str, shared_url: str) -> None:
     """The matrix says something only where the connection itself may do everything."""
     with psycopg.connect(in_database(server_url, "postgres")) as connection:

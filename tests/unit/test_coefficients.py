@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weighhouse import coefficients
+from weighhouse import coefficients, pg
 from weighhouse.errors import BadOptions
 
 OPTIONS: dict[str, Any] = {
@@ -64,14 +64,14 @@ ITEMS = [0] * 5 + [1] * 5
 def test_arrays_of_any_length_come_back() -> None:
     arrays = [[1.5, -2.0, 1e-300], [], [float("inf")], [0.1] * 7, []]
     data = b"".join(array_send(values) for values in arrays)
-    found = coefficients.float_arrays(data, np.array([len(values) for values in arrays]))
+    found = pg.float_arrays(data, np.array([len(values) for values in arrays]))
     assert found.tolist() == [value for values in arrays for value in values]
-    assert coefficients.float_arrays(None, np.array([], dtype=np.int64)).size == 0
-    assert np.isnan(coefficients.float_arrays(array_send([float("nan")]), np.array([1]))[0])
+    assert pg.float_arrays(None, np.array([], dtype=np.int64)).size == 0
+    assert np.isnan(pg.float_arrays(array_send([float("nan")]), np.array([1]))[0])
 
 
 def test_what_comes_back_can_be_written() -> None:
-    found = coefficients.float_arrays(array_send([1.0, 2.0]), np.array([2]))
+    found = pg.float_arrays(array_send([1.0, 2.0]), np.array([2]))
     found[0] = 5.0
     assert found.dtype == np.float64
 
@@ -79,7 +79,7 @@ def test_what_comes_back_can_be_written() -> None:
 @pytest.mark.parametrize("counts", [[1], [3], [2, 1]])
 def test_lengths_that_do_not_fit_are_refused(counts: list[int]) -> None:
     with pytest.raises(BadOptions) as refused:
-        coefficients.float_arrays(array_send([1.0, 2.0]), np.array(counts))
+        pg.float_arrays(array_send([1.0, 2.0]), np.array(counts))
     assert refused.value.hint
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.unit.kernels.vedomost import account, by_type, columns, read_statements, truth
-from weighhouse import recommendations
+from weighhouse import pg
 from weighhouse.accounting import Period
 from weighhouse.curves import FAMILIES
 from weighhouse.errors import BadOptions
@@ -375,7 +375,7 @@ def test_boolean_arrays_are_read() -> None:
     arrays: list[list[bool]] = [[True, False, True], [], [False]]
     counts = np.array([3, 0, 1])
     data = b"".join(map(sent, arrays))
-    assert recommendations.boolean_arrays(data, counts).tolist() == [True, False, True, False]
-    assert recommendations.boolean_arrays(None, np.empty(0, dtype=np.int64)).size == 0
+    assert pg.boolean_arrays(data, counts).tolist() == [True, False, True, False]
+    assert pg.boolean_arrays(None, np.empty(0, dtype=np.int64)).size == 0
     with pytest.raises(BadOptions):
-        recommendations.boolean_arrays(data, np.array([3, 1, 1]))
+        pg.boolean_arrays(data, np.array([3, 1, 1]))
