@@ -6,6 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
-from loader import schema, server
+from loader import ingest, schema, server
+from loader.reading import ReadOptions
 
 # A job in the background ignores Ctrl-C, and so would every command the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -104,13 +106,75 @@ def template(server_url: str) -> Iterator[str]:
     drop_database(server_url, name)
 
 
+@contextmanager
+def copied(url: str, template: str) -> Iterator[str]:
+    """Lend the DSN of a copy of a closed database."""
+    name = f"wh_copy_{uuid.uuid4().hex[:8]}"
+    copy_database(url, template, name)
+    try:
+        yield in_database(url, name)
+    finally:
+        drop_database(url, name)
+
+
+@contextmanager
+def closed(url: str, template: str) -> Iterator[tuple[str, str]]:
+    """Lend name and DSN of a copy that is filled first, and closed for connections then."""
+    with copied(url, template) as filled:
+        name = str(conninfo.conninfo_to_dict(filled)["dbname"])
+        yield name, filled
+        with admin(url) as connection:
+            connection.execute(
+                sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name))
+            )
+
+
+def close(url: str, name: str) -> None:
+    """Let nobody connect to a database, so that it can be copied."""
+    with admin(url) as connection:
+        connection.execute(
+            sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name))
+        )
+
+
+@pytest.fixture(scope="session")
+def imported(server_url: str, template: str) -> Iterator[str]:
+    """The twelve statements of the examples as imported, closed for connections: to be copied."""
+    with closed(server_url, template) as (name, url):
+        for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
+            ingest.import_file(
+                url,
+                str(path),
+                ReadOptions(encoding="cp1251"),
+                ingest.ImportOptions(time_zone="Europe/Moscow"),
+            )
+        close(server_url, name)
+        yield name
+
+
+@pytest.fixture(scope="session")
+def fitted(server_url: str, imported: str) -> Iterator[str]:
+    """The same, accounted for and fitted; nobody specified a surplus."""
+    with closed(server_url, imported) as (name, url):
+        with psycopg.connect(url) as connection:
+            connection.execute("select * from api.account_stock()")
+            connection.execute("select * from api.fit_shrinkage()")
+        close(server_url, name)
+        yield name
+
+
 @pytest.fixture
 def fresh_url(server_url: str, template: str) -> Iterator[str]:
     """A migrated database of its own, for what commits."""
-    name = f"wh_test_{uuid.uuid4().hex[:8]}"
-    copy_database(server_url, template, name)
-    yield in_database(server_url, name)
-    drop_database(server_url, name)
+    with copied(server_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+def imported_url(server_url: str, imported: str) -> Iterator[str]:
+    """A database of its own with the twelve statements, as imported."""
+    with copied(server_url, imported) as url:
+        yield url
 
 
 @pytest.fixture
@@ -126,10 +190,8 @@ def empty_url(server_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared_url(server_url: str, template: str) -> Iterator[str]:
     """A migrated database in which nothing is ever committed."""
-    name = f"wh_shared_{uuid.uuid4().hex[:8]}"
-    copy_database(server_url, template, name)
-    yield in_database(server_url, name)
-    drop_database(server_url, name)
+    with copied(server_url, template) as url:
+        yield url
 
 
 @pytest.fixture

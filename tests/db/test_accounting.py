@@ -12,7 +12,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, copy_database, drop_database, in_database
+from tests.conftest import EXAMPLES, copied
 from tests.db import domain
 from tests.db.domain import Connection, balance, movement
 
@@ -33,20 +33,14 @@ def bring_in(url: str, *paths: Path, encoding: str | None = "cp1251") -> None:
 
 
 @pytest.fixture(scope="module")
-def statements(server_url: str, template: str) -> Iterator[str]:
-    """The twelve statements in one go, with the surplus two products really have, accounted for."""
-    name = "wh_statements_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
-        bring_in(url, *sorted((EXAMPLES / "vedomost").glob("*.csv")))
+def statements(server_url: str, imported: str) -> Iterator[str]:
+    """The twelve statements, with the surplus two products really have, accounted for."""
+    with copied(server_url, imported) as url:
         with domain.connect(url) as db:
             for item in WITH_SURPLUS:
                 domain.surplus(db, item, 0.05)
             domain.account(db)
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture
@@ -125,14 +119,12 @@ def test_the_workbook_gives_the_facts_of_its_csv(
             from core.stock_balances as b inner join core.nomenclature as n on n.id = b.nomenclature_id
             inner join core.warehouses as w on w.id = b.warehouse_id""",
     }
-    other = "wh_workbook_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, other)
-    try:
+    with copied(server_url, template) as other:
         found = []
         week = EXAMPLES / "vedomost" / "vedomost_2025-01-06"
         for url, path in (
             (fresh_url, week.with_suffix(".csv")),
-            (in_database(server_url, other), week.with_suffix(".xlsx")),
+            (other, week.with_suffix(".xlsx")),
         ):
             bring_in(url, path, encoding="cp1251" if path.suffix == ".csv" else None)
             with domain.connect(url) as db:
@@ -143,8 +135,6 @@ def test_the_workbook_gives_the_facts_of_its_csv(
             facts, True
         )
         assert found[0] == found[1]
-    finally:
-        drop_database(server_url, other)
 
 
 # -------------------------------------------------------------------------------------------- flags

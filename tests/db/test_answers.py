@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.conftest import copy_database, drop_database, in_database
+from tests.conftest import copied
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -22,10 +22,7 @@ NAN, INFINITY = float("nan"), float("inf")
 @pytest.fixture(scope="module")
 def fitted(server_url: str, template: str) -> Iterator[str]:
     """Two products that lose 0.1 (1 - exp(-0.1 t)), ages up to 37 days, and what was fitted to them."""
-    name = "wh_answers_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
+    with copied(server_url, template) as url:
         with domain.connect(url) as db:
             domain.move(
                 db,
@@ -35,8 +32,6 @@ def fitted(server_url: str, template: str) -> Iterator[str]:
             domain.account(db)
             domain.fit(db, family="exp")
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture

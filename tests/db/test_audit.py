@@ -6,14 +6,13 @@ import math
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import admin, copy_database, drop_database, in_database
+from tests.conftest import admin, copied
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -24,10 +23,7 @@ NEW = "СУДАК СВЕЖИЙ"
 @pytest.fixture(scope="module")
 def versions(server_url: str, template: str) -> Iterator[str]:
     """Two products fitted twice: as exp, then as linear, which is in force; one that has no curve."""
-    name = "wh_audit_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
+    with copied(server_url, template) as url:
         with domain.connect(url, autocommit=True) as db:
             domain.move(db, *domain.weeks(BREAM, 6, ages=(0, 9)), *domain.weeks(ROACH, 6, ages=(2, 20)))  # fmt: skip
             domain.receive(db, NEW, 1, "2025-01-06")
@@ -35,8 +31,6 @@ def versions(server_url: str, template: str) -> Iterator[str]:
             domain.fit(db, family="exp")
             domain.fit(db, family="linear")
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture

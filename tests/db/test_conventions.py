@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loader import ingest
-from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, copy_database, drop_database, in_database
+from tests.conftest import copied
 
 OURS = "('core', 'staging', 'cache', 'internal', 'api', 'bi')"
 HELD = "('core', 'staging', 'cache', 'bi')"
@@ -284,21 +281,16 @@ def test_hypertables_are_hypertables(db: psycopg.Connection[Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def demo_url(server_url: str, template: str) -> Iterator[str]:
+def demo_url(server_url: str, fitted: str) -> Iterator[str]:
     """Twelve weeks of statements, accounted for and fitted."""
-    name = f"wh_demo_{uuid.uuid4().hex[:8]}"
-    copy_database(server_url, template, name)
-    url = in_database(server_url, name)
-    for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
-        ingest.import_file(
-            url,
-            str(path),
-            ReadOptions(encoding="cp1251"),
-            ingest.ImportOptions(time_zone="Europe/Moscow"),
-        )
+    with copied(server_url, fitted) as url:
+        fill_demo(url)
+        yield url
+
+
+def fill_demo(url: str) -> None:
+    """Give the functions something to be called on."""
     with psycopg.connect(url) as connection:
-        connection.execute("select * from api.account_stock()")
-        connection.execute("select * from api.fit_shrinkage()")
         connection.execute("select * from api.backfill_forecasts('-infinity')")
         connection.execute("select * from api.forecast_next_count()")
         connection.execute("select api.add_priority_period('2025-03-01', '2025-04-01', 8, 'Lent')")
@@ -322,8 +314,6 @@ def demo_url(server_url: str, template: str) -> Iterator[str]:
             connection.execute("select * from api.fit_model('sales', refit => true)")
             connection.execute("select * from api.deploy_version('sales', %s)", (number,))
         connection.execute("select * from api.evaluate_model('sales')")
-    yield url
-    drop_database(server_url, name)
 
 
 def test_every_function_for_people_has_an_example_that_runs(demo_url: str) -> None:

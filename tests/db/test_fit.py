@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, ROOT, copy_database, drop_database, in_database
+from tests.conftest import EXAMPLES, ROOT, copied
 from tests.db import domain
 from tests.db.domain import Connection, balance
 from weighhouse.curves import FAMILIES
@@ -29,21 +28,15 @@ TRUTH: dict[str, dict[str, Any]] = json.loads(
 
 
 @pytest.fixture(scope="module")
-def statements(server_url: str, template: str) -> Iterator[str]:
+def statements(server_url: str, imported: str) -> Iterator[str]:
     """The twelve statements, with the surplus two products really have, accounted for."""
-    name = "wh_fit_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
-        domain.load(url, sorted((EXAMPLES / "vedomost").glob("*.csv")))
+    with copied(server_url, imported) as url:
         with domain.connect(url) as db:
             for item, true in TRUTH.items():
                 if true["surplus"]:
                     domain.surplus(db, item, true["surplus"])
             domain.account(db)
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture

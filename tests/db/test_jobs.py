@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.conftest import EXAMPLES
 from tests.db import domain
 
 Row = dict[str, Any]
@@ -103,11 +102,10 @@ def test_a_step_whose_session_is_gone_shows_as_cancelled(fresh_url: str) -> None
     assert [row["status"] for row in history(fresh_url)] == ["cancelled"]
 
 
-def test_from_statements_to_what_a_trader_acts_on(fresh_url: str) -> None:
+def test_from_statements_to_what_a_trader_acts_on(imported_url: str) -> None:
     """Two products hide a surplus of 5 %: it is found, accepted, and everything follows."""
-    domain.load(fresh_url, sorted((EXAMPLES / "vedomost").glob("*.csv")))
-    run(fresh_url)
-    with psycopg.connect(fresh_url, autocommit=True) as connection:
+    run(imported_url)
+    with psycopg.connect(imported_url, autocommit=True) as connection:
         recommended = connection.execute(
             "select item, surplus, a.pattern_id from bi.surplus_recommendation as r"
             " cross join lateral api.accept_surplus(r.recommendation_id) as a"
@@ -116,9 +114,9 @@ def test_from_statements_to_what_a_trader_acts_on(fresh_url: str) -> None:
         assert [row[0] for row in recommended] == list(HIDDEN_SURPLUS)
         assert [row[1] for row in recommended] == pytest.approx([0.05, 0.05], abs=0.001)
         before = asked(connection)
-    steps = {row["step"]: row for row in run(fresh_url)[-len(PLANNED) :]}
+    steps = {row["step"]: row for row in run(imported_url)[-len(PLANNED) :]}
     assert steps["recommend_surplus"]["detail"].startswith("0 recommended")
-    with psycopg.connect(fresh_url, autocommit=True) as connection:
+    with psycopg.connect(imported_url, autocommit=True) as connection:
         after = asked(connection)
     for item in HIDDEN_SURPLUS:
         # What it really loses was hidden behind what came undocumented.
@@ -130,7 +128,7 @@ def test_from_statements_to_what_a_trader_acts_on(fresh_url: str) -> None:
     }
     assert after["unexplained"] < 0.01 < before["unexplained"]
     assert after["wape"] < 1 < before["wape"]
-    assert run(fresh_url)[-len(PLANNED) :][5]["row_count"] == 0
+    assert run(imported_url)[-len(PLANNED) :][5]["row_count"] == 0
 
 
 def test_held_out_counts_of_flat_balances_are_met_better_than_by_simple_rules(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import copy_database, drop_database, in_database
+from tests.conftest import copied
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -28,10 +28,7 @@ LISTS = (
 @pytest.fixture(scope="module")
 def browsed(server_url: str, template: str) -> Iterator[str]:
     """Three products in two warehouses, counted, fitted, and a row or two of everything that is listed."""
-    name = "wh_lists_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
+    with copied(server_url, template) as url:
         with domain.connect(url) as db:
             domain.move(
                 db, *domain.weeks(BREAM, 8, ages=(0, 9)), *domain.weeks(ROACH, 8, ages=(2, 20))
@@ -72,8 +69,6 @@ def browsed(server_url: str, template: str) -> Iterator[str]:
                 " 3, 'ярмарка ' || n from generate_series(1, 3) as n"
             )
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture

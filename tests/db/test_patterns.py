@@ -14,7 +14,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, ROOT, copy_database, drop_database, in_database
+from tests.conftest import ROOT, copied
 from tests.db import domain
 from tests.db.domain import Connection, balance, movement
 from tests.db.test_worked_examples import given
@@ -380,22 +380,10 @@ def test_analysts_read_patterns_and_do_not_decide(odd: Connection) -> None:
 
 
 @pytest.fixture(scope="module")
-def statements(server_url: str, template: str) -> Iterator[str]:
+def statements(server_url: str, fitted: str) -> Iterator[str]:
     """Twelve weekly statements of 24 products, accounted for and fitted."""
-    name = "wh_patterns_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
-        for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
-            ingest.import_file(
-                url, str(path), ReadOptions(encoding="cp1251"), ingest.ImportOptions(time_zone=domain.ZONE)
-            )  # fmt: skip
-        with domain.connect(url) as db:
-            domain.account(db)
-            domain.fit(db)
+    with copied(server_url, fitted) as url:
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 def test_of_the_statements_only_what_was_planted_is_found(statements: str) -> None:

@@ -20,7 +20,7 @@ from psycopg import sql
 from loader import catalog, cli, ingest, schema
 from loader.errors import Busy, Refused, SchemaMismatch, UsageError
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, ROOT, admin, copy_database, drop_database, in_database
+from tests.conftest import EXAMPLES, ROOT, admin, copied, drop_database, in_database
 
 OURS = ["core", "staging", "cache", "internal", "api", "bi"]
 STRUCTURE = {
@@ -741,12 +741,8 @@ def test_an_outsiders_table_in_our_schemas_blocks_leaving_and_is_named(fresh_url
 
 
 def test_a_second_copy_of_the_database_is_current(server_url: str, template: str) -> None:
-    name = f"wh_copy_{uuid.uuid4().hex[:8]}"
-    copy_database(server_url, template, name)
-    try:
-        with psycopg.connect(in_database(server_url, name)) as connection:
+    with copied(server_url, template) as url:
+        with psycopg.connect(url) as connection:
             schema.require_current(connection)
             rows = connection.execute("select internal.check_code()").fetchall()
         assert rows == [(len(schema.python_modules()),)]
-    finally:
-        drop_database(server_url, name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.conftest import EXAMPLES, copy_database, drop_database, in_database
+from tests.conftest import copied
 from tests.db import domain
 from tests.db.domain import Connection, movement
 from tests.db.test_fit import TRUTH
@@ -27,19 +27,10 @@ ITEM, OTHER, THIRD = "ПЛОТВА ВЯЛЕНАЯ", "ЛЕЩ ВЯЛЕНЫЙ", "Щ
 
 
 @pytest.fixture(scope="module")
-def statements(server_url: str, template: str) -> Iterator[str]:
+def statements(server_url: str, fitted: str) -> Iterator[str]:
     """The twelve statements as they are, accounted for and fitted: nobody specified a surplus."""
-    name = "wh_surplus_" + datetime.now(UTC).strftime("%H%M%S%f")
-    copy_database(server_url, template, name)
-    try:
-        url = in_database(server_url, name)
-        domain.load(url, sorted((EXAMPLES / "vedomost").glob("*.csv")))
-        with domain.connect(url) as db:
-            domain.account(db)
-            domain.fit(db)
+    with copied(server_url, fitted) as url:
         yield url
-    finally:
-        drop_database(server_url, name)
 
 
 @pytest.fixture
