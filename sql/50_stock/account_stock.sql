@@ -262,7 +262,10 @@ begin
                 excluded.fifo_batch_sequence, excluded.term_mass, excluded.term_age_from, excluded.term_age_to, excluded.mode,
                 excluded.pre_shrinkage_days, excluded.manual_review_required, excluded.count_sigma_kg, excluded.data_quality_flag,
                 excluded.inventory_period_end, excluded.storage_days)
-        returning 1
+        returning id
+    ), forgotten as (
+        -- Nor does what a curve expects of them.
+        delete from core.period_expectation as e using stored as s where e.calculation_data_id = s.id
     )
     select count(*) into changed_count from stored;
 

@@ -57,10 +57,9 @@ begin
     where a.nomenclature_id = m.nomenclature_id and a.period_start = m.month and a.model_id = m.model_id and a.content_hash = m.content_hash;
     analyze pg_temp.analytic_month;
 
-    -- By a couple of hundred products a call: a column of bytes may hold a gigabyte, and one session's memory less.
+    perform internal.refresh_expected_losses();
     with due as materialized (
-        select c.id, c.nomenclature_id, m.month, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c,
-            c.term_mass, c.term_age_from, c.term_age_to, c.inventory_shrinkage_total::float8 as actual_kg,
+        select c.id, c.nomenclature_id, m.month, k.id as coefficient_id, c.inventory_shrinkage_total::float8 as actual_kg,
             case when c.calculation_date > c.inventory_period_start
                 then c.inventory_shrinkage_total::float8 / nullif(c.initial_balance + c.incoming + c.surplus_applied_kg, 0)::float8 end as rate,
             coalesce(c.inventory_confidence, 0)
@@ -71,31 +70,12 @@ begin
             and m.month = date_trunc('month', (c.calculation_date - interval '1 second') at time zone w.time_zone)::date
         inner join core.coefficients as k on k.id = m.coefficient_id
         where c.mode <> 'open' and c.inventory_shrinkage_total is not null
-    ), expected as materialized (
-        select u.id, u.kg
-        from (
-            select array_agg(d.id order by d.id) as ids, internal.expect_losses(d.family,
-                    string_agg(float8send(coalesce(d.a, 'NaN')), ''::bytea order by d.id),
-                    string_agg(float8send(coalesce(d.b, 'NaN')), ''::bytea order by d.id),
-                    string_agg(float8send(coalesce(d.c, 'NaN')), ''::bytea order by d.id),
-                    string_agg(int4send(cardinality(d.term_mass)), ''::bytea order by d.id),
-                    string_agg(array_send(d.term_mass), ''::bytea order by d.id),
-                    string_agg(array_send(d.term_age_from), ''::bytea order by d.id),
-                    string_agg(array_send(d.term_age_to), ''::bytea order by d.id)) as kgs
-            from due as d
-            where case
-                when cardinality(d.term_mass) = cardinality(d.term_age_from) and cardinality(d.term_mass) = cardinality(d.term_age_to)
-                    then array_position(d.term_mass || d.term_age_from || d.term_age_to, null) is null
-                else false
-            end
-            group by d.family, d.nomenclature_id / 256
-        ) as g
-        cross join lateral unnest(g.ids, g.kgs) as u (id, kg)
     ), period as (
         select d.nomenclature_id, d.month, d.actual_kg, d.rate, d.weight,
-            case when d.actual_kg > 0 and e.kg is not null then greatest(0, 100 * (1 - abs(e.kg - d.actual_kg) / d.actual_kg)) end as accuracy
+            case when d.actual_kg > 0 and e.expected_kg is not null
+                then greatest(0, 100 * (1 - abs(e.expected_kg - d.actual_kg) / d.actual_kg)) end as accuracy
         from due as d
-        left join expected as e on e.id = d.id
+        left join core.period_expectation as e on e.calculation_data_id = d.id and e.coefficient_id = d.coefficient_id
     ), described as (
         select p.nomenclature_id, p.month, avg(p.accuracy) as accuracy, avg(p.rate) as rate, count(*) as n,
             sum(p.weight * p.accuracy) / nullif(sum(p.weight) filter (where p.accuracy is not null), 0) as weighted_accuracy,

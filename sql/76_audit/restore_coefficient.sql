@@ -70,6 +70,7 @@ begin
           source.age_min, source.age_max, source.period_count, source.outcome, source.reason);
     is_changed := found;
     if is_changed then
+        delete from core.period_expectation as e where e.coefficient_id = target.id;
         insert into core.model_event (model, version, event, reason, details)
         values ('shrinkage', current_version.version, 'changed', btrim(restore_coefficient.reason), jsonb_build_object(
             'nomenclature_id', target.nomenclature_id, 'restored_version', restore_coefficient.version

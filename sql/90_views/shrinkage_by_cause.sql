@@ -4,7 +4,7 @@ with setting as (
         max((s.value #>> '{}')::float8) filter (where s.name = 'norms.days_per_month') as days_per_month
     from core.settings as s
 ), curve as (
-    select k.nomenclature_id, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c
+    select k.nomenclature_id, k.id as coefficient_id, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c
     from core.coefficients as k
     inner join core.model_versions as m on m.id = k.model_id and m.model = 'shrinkage' and m.status = 'deployed'
     where k.outcome <> 'failed'
@@ -103,7 +103,8 @@ from (
                         d.kg_days, d.storage_days, d.count_sigma_kg, d.inventory_confidence, d.validation_errors, d.manual_review_required, g.days, g.has_ages,
                         f.warehouse_id is not null as has_profile, f.distance_km, k.norm_id, k.kind, k.half_day, k.label, s.cv, s.days_per_month,
                         case when u.family is not null
-                            then bi.expected_loss(u.family, u.a, u.b, u.c, d.term_mass, d.term_age_from, d.term_age_to) end as expected_kg,
+                            then coalesce(x.expected_kg, bi.expected_loss(u.family, u.a, u.b, u.c, d.term_mass, d.term_age_from, d.term_age_to))
+                        end as expected_kg,
                         -- By batch: how long what went out had been there, of each no longer than the period.
                         case when k.kind = 'stepped' and g.has_ages then (
                             select sum(d.term_mass[y.j] * least(d.term_age_from[y.j], g.days)) / nullif(sum(d.term_mass[y.j]), 0)
@@ -139,6 +140,7 @@ from (
                     left join core.norm_profiles as f on f.warehouse_id = d.warehouse_id
                     left join candidate as c on c.item_id = d.nomenclature_id and c.warehouse_id = d.warehouse_id
                     left join curve as u on u.nomenclature_id = d.nomenclature_id
+                    left join core.period_expectation as x on x.calculation_data_id = d.id and x.coefficient_id = u.coefficient_id
                     cross join lateral (
                         select extract(epoch from d.calculation_date - d.inventory_period_start)::float8 / 86400 as days,
                             d.term_mass is not null and not 'no_batch_ages' = any(d.flags) as has_ages,

@@ -1,6 +1,6 @@
 create or replace view bi.shrinkage_unexplained as
 with curve as (
-    select k.nomenclature_id, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c, m.version
+    select k.nomenclature_id, k.id as coefficient_id, k.family, k.coefficient_a as a, k.coefficient_b as b, k.coefficient_c as c, m.version
     from core.coefficients as k
     inner join core.model_versions as m on m.id = k.model_id and m.model = 'shrinkage' and m.status = 'deployed'
     where k.outcome <> 'failed'
@@ -17,9 +17,10 @@ inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id
 inner join curve on curve.nomenclature_id = d.nomenclature_id
 cross join setting as s
+left join core.period_expectation as x on x.calculation_data_id = d.id and x.coefficient_id = curve.coefficient_id
 cross join lateral (
     -- The limit keeps it from being worked out wherever it is used.
-    select bi.expected_loss(curve.family, curve.a, curve.b, curve.c, d.term_mass, d.term_age_from, d.term_age_to) as expected_kg
+    select coalesce(x.expected_kg, bi.expected_loss(curve.family, curve.a, curve.b, curve.c, d.term_mass, d.term_age_from, d.term_age_to)) as expected_kg
     order by 1
     limit 1
 ) as e
