@@ -80,11 +80,10 @@ def copy_database(url: str, template: str, name: str) -> None:
                 if attempt == 19:
                     raise
         # Settings of a database are not copied with it.
-        connection.execute(
-            sql.SQL('alter database {} set search_path = "$user", public, core, bi, api').format(
-                sql.Identifier(name)
+        for setting in ('search_path = "$user", public, core, bi, api', "jit = off"):
+            connection.execute(
+                sql.SQL("alter database {} set {}").format(sql.Identifier(name), sql.SQL(setting))
             )
-        )
 
 
 @pytest.fixture(scope="session")
