@@ -50,7 +50,7 @@ begin atomic
     ),
 
     bad as (
-        select s.model, count(*) as bad_count, (array_agg(s.segment order by s.mape desc, s.segment))[:3] as worst
+        select s.model, count(*) as bad_count, (array_agg(s.segment order by s.mape desc, s.segment asc))[:3] as worst
         from segments as s
         where s.mape > internal.setting('alerts.bad_segment_mape')
         group by s.model

@@ -12,7 +12,7 @@ begin atomic
 
     -- While the critical rule of a measure is broken, the warning says nothing new.
     select distinct on (m.measure, m.subject) r.name, m.subject, m.model, m.version, null, r.severity,
-        format('%s: %s; %s %s is too %s', m.subject, m.finding, r.comparison, internal.rounded(r.threshold), case r.comparison when 'above' then 'much' else 'little' end),
+        format('%s: %s; the threshold is %s', m.subject, m.finding, internal.rounded(r.threshold)),
         m.value, r.threshold, m.day
     from internal.alert_measures(find_breaches.on_day) as m
     inner join rules as r on r.measure = m.measure and r.about = m.about and r.model is not distinct from m.model

@@ -1,4 +1,4 @@
-create function internal.store_alerts(found internal.alert_finding [], judged text [])
+create function internal.store_alerts(findings internal.alert_finding [], judged text [])
 returns table (raised_count bigint, seen_count bigint, resolved_count bigint)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -14,7 +14,7 @@ begin
     with renewed as (
         update core.alert as a
         set last_seen_at = clock_timestamp(), value = f.value, threshold = f.threshold, message = f.message, version = f.version
-        from unnest(found) as f
+        from unnest(findings) as f
         where a.rule = f.rule and a.subject = f.subject and a.status <> 'resolved'
         returning a.id
     )
@@ -28,7 +28,7 @@ begin
                   and w.status <> 'resolved'
                 order by w.id limit 1
             )
-        from unnest(found) as f
+        from unnest(findings) as f
         inner join core.alert_rule as r on r.name = f.rule
         where not exists (select from core.alert as a where a.rule = f.rule and a.subject = f.subject and a.status <> 'resolved')
         order by f.rule, f.subject
@@ -38,7 +38,7 @@ begin
         update core.model_performance_metrics as m set alerts_raised = m.alerts_raised + f.raised_count
         from (
             select f.model, f.version, f.day, count(*) as raised_count
-            from unnest(found) as f
+            from unnest(findings) as f
             inner join new_alert as n on n.rule = f.rule and n.subject = f.subject
             group by f.model, f.version, f.day
         ) as f
@@ -54,7 +54,7 @@ begin
     with ended as (
         update core.alert as a set status = 'resolved', resolved_at = clock_timestamp()
         where a.status <> 'resolved' and a.rule = any(judged)
-          and not exists (select from unnest(found) as f where f.rule = a.rule and f.subject = a.subject)
+          and not exists (select from unnest(findings) as f where f.rule = a.rule and f.subject = a.subject)
         returning a.id
     )
     select array_agg(e.id order by e.id) into over from ended as e;

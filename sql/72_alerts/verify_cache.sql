@@ -6,7 +6,7 @@ as $$
 #variable_conflict use_column
 declare
     unsigned uuid [];
-    found internal.alert_finding [];
+    findings internal.alert_finding [];
 begin
     if adopt then
         update cache.ml_models as c
@@ -19,7 +19,7 @@ begin
         where not internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature)
     );
     -- Here, since a forecast that is refused takes what it wrote back with it.
-    found := array(
+    findings := array(
         select row('tampered', 'model ' || c.model_name, c.model_name, null, null, r.severity,
             format('model %s: %s stored fits are not what this server signed', c.model_name, count(*)), count(*), r.threshold, null)::internal.alert_finding
         from cache.ml_models as c
@@ -27,7 +27,7 @@ begin
         where c.id = any(unsigned)
         group by c.model_name, r.severity, r.threshold
     );
-    perform internal.store_alerts(found, '{tampered}');
+    perform internal.store_alerts(findings, '{tampered}');
     return query
     select c.id, c.model_name, 'the signature is not the one of the parameters' from cache.ml_models as c where c.id = any(unsigned);
 end
