@@ -431,7 +431,7 @@ def test_what_makes_no_sense_is_refused(quiet: Connection, call: str) -> None:
     quiet.execute(
         "insert into core.alert (rule, subject, severity, message) values ('data_late', 'x', 'warning', 'x')"
     )
-    tables = "alert_rule alert_rule_override alert webhook webhook_delivery".split()
+    tables = ["alert_rule", "alert_rule_override", "alert", "webhook", "webhook_delivery"]
     contents = "select " + ", ".join(
         f"(select jsonb_agg(to_jsonb(t)) from core.{name} as t)" for name in tables
     )
