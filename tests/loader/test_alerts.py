@@ -1,4 +1,4 @@
-"""Webhooks: at least once, each with its id, to a real server that answers, fails, hangs or drops the line."""
+"""Webhooks: at least once, each with its id, to a server that answers, fails, hangs or hangs up."""
 
 from __future__ import annotations
 
@@ -130,7 +130,8 @@ def alert(db: Connection, subject: str = "prices") -> int:
 
 def outbox(db: Connection) -> list[tuple[Any, ...]]:
     return db.execute(
-        "select status, attempts, response_status, last_error from core.webhook_delivery order by number"
+        "select status, attempts, response_status, last_error from core.webhook_delivery"
+        " order by number"
     ).fetchall()
 
 
@@ -187,7 +188,8 @@ def test_all_that_happens_to_an_alert_is_told_in_order(db: Connection, receiver:
     assert webhooks.send_due(db) == webhooks.Sent(sent=3)
     told = [json.loads(post["body"]) for post in receiver.posts]
     assert [(post["event"], post["alert"]["status"]) for post in told] == [
-        ("raised", "open"), ("raised", "open"), ("acknowledged", "acknowledged"), ("resolved", "resolved")
+        ("raised", "open"), ("raised", "open"), ("acknowledged", "acknowledged"),
+        ("resolved", "resolved"),
     ]  # fmt: skip
 
 
@@ -429,12 +431,16 @@ def test_rules_from_the_command_line(db: Connection, run: Callable[..., Done]) -
     assert run("alerts", "set", "bias", "--off").returncode == 0
     assert run("alerts", "set", "bias", "--on").returncode == 0
     for words, code in (
-        (("alerts", "set", "bias", "--reset"), 2), (("alerts", "set", "bias"), 4), (("alerts", "set", "mape", "--off"), 4),
-        (("alerts", "acknowledge", "987654321"), 4), (("alerts", "list", "--severity", "bad"), 4),
-        (("webhooks", "add", "https://user:hunter2@example.com"), 4), (("webhooks", "remove", "987654321"), 4),
-        (("webhooks", "test", "987654321"), 4),
-    ):  # fmt: skip
-        done = run(*words)
+        ("alerts set bias --reset", 2),
+        ("alerts set bias", 4),
+        ("alerts set mape --off", 4),
+        ("alerts acknowledge 987654321", 4),
+        ("alerts list --severity bad", 4),
+        ("webhooks add https://user:hunter2@example.com", 4),
+        ("webhooks remove 987654321", 4),
+        ("webhooks test 987654321", 4),
+    ):
+        done = run(*words.split())
         assert done.returncode == code, done.stderr
         assert "hint:" in done.stderr or code == 2
         assert "hunter2" not in done.stderr
