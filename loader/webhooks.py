@@ -30,7 +30,7 @@ DUE = """
 select d.id, d.payload::text, w.url, w.secret_name, d.webhook_id
 from core.webhook_delivery as d
 inner join core.webhook as w on w.id = d.webhook_id
-where d.next_attempt_at <= clock_timestamp() and d.webhook_id <> all(%(failing)s)
+where d.next_attempt_at <= now() and d.webhook_id <> all(%(failing)s)
   and not exists (
       select from core.webhook_delivery as e
       where e.webhook_id = d.webhook_id and e.alert_id = d.alert_id and e.number < d.number
@@ -53,15 +53,18 @@ set attempts = d.attempts + 1, last_error = %(error)s, response_status = %(statu
     next_attempt_at = case when d.attempts + 1 < s.most then clock_timestamp()
         + s.backoff * 2 ^ least(d.attempts, 20) * (0.875 + 0.25 * random()) * interval '1 s' end
 from (
-    select max((value #>> '{}')::float8) filter (where name = 'webhooks.max_attempts') as most,
-        max((value #>> '{}')::float8) filter (where name = 'webhooks.backoff_seconds') as backoff
+    select coalesce(max((value #>> '{}')::float8) filter (where name = 'webhooks.max_attempts'), 5)
+        as most,
+        coalesce(max((value #>> '{}')::float8) filter (where name = 'webhooks.backoff_seconds'), 60)
+        as backoff
     from core.settings
 ) as s
 where d.id = %(id)s
 returning d.status
 """
 TIMEOUT = """
-select (value #>> '{}')::float8 from core.settings where name = 'webhooks.timeout_seconds'
+select coalesce(max((value #>> '{}')::float8), 10) from core.settings
+where name = 'webhooks.timeout_seconds'
 """
 # Where this machine vanishes the server frees the row, and another worker sends it.
 WATCHED = """
@@ -77,8 +80,11 @@ class Sent:
     failed: int = 0
     given_up: int = 0
 
+    def __int__(self) -> int:
+        return self.sent + self.failed + self.given_up
+
     def __bool__(self) -> bool:
-        return self.sent + self.failed + self.given_up > 0
+        return int(self) > 0
 
 
 class Answer(NamedTuple):
@@ -92,7 +98,9 @@ def send_due(connection: psycopg.Connection[Any], *, most: int = 100) -> Sent:
     """Post what is due, each in a transaction of its own, at most so many.
 
     The row stays locked while it is posted: nobody else sends it meanwhile, and the lock of a
-    worker that dies is free at once. What was posted but not marked is posted again, with its id.
+    worker that dies is free at once, which no time of a lease would be. The price is a transaction
+    open for as long as the receiver may take. What was posted but not marked is posted again, with
+    its id.
     """
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         raise ValueError("a connection without an open transaction is needed")

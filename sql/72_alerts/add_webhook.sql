@@ -46,5 +46,7 @@ comment on function api.add_webhook(text, text, text [], text [], text, text, bo
 
 min_severity: critical = critical ones only. rules, models: NULL = all. secret_name: environment variable of the worker,
 WEIGHHOUSE_WEBHOOK_…, that holds the key of the signature (NULL = not signed); the secret itself is never stored. The same URL again
-changes what it wants. Raises 22023 for what is no http or https URL, one with a password, unknown severities, rules and models.
+changes what it wants. Posted is {"id", "event": raised, acknowledged, resolved or escalated, "alert": {…}} with the id as
+Idempotency-Key and X-Weighhouse-Delivery too; 2xx confirms it. X-Weighhouse-Signature: t=<seconds since 1970>,v1=<HMAC-SHA256 of
+"<t>.<body>" in hex>. Raises 22023 for what is no http or https URL, one with a password, unknown severities, rules and models.
 Example: select api.add_webhook(''https://example.com/alerts'', min_severity => ''critical'');';

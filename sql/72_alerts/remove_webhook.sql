@@ -9,6 +9,8 @@ begin
     if not exists (select from core.webhook as w where w.id = remove_webhook.id) then
         raise exception 'there is no webhook %', coalesce(id::text, 'NULL') using errcode = '22023', hint = 'See webhook_id of bi.webhook.';
     end if;
+    -- Nobody queues for it meanwhile.
+    perform pg_advisory_xact_lock(x'57454941'::int, 0);
     update core.webhook_delivery as d
     set status = 'given_up', next_attempt_at = null, last_error = 'the webhook was removed'
     where d.webhook_id = remove_webhook.id and d.status in ('pending', 'failed');
