@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loader import schema
 from tests.conftest import ROOT
 from tests.db.domain import Connection, Row, one, rows, value
 
@@ -855,3 +856,20 @@ def test_rules_of_an_operator_outlive_a_migration_run_again(quiet: Connection) -
         "threshold": 5,
         "is_active": False,
     }
+
+
+def test_down_and_up_again_with_alerts_in_it(fresh_url: str) -> None:
+    with psycopg.connect(fresh_url) as db:
+        model(db)
+        db.execute("select * from api.set_alert_rule('bias', 5, model => 'sales')")
+        db.execute("select api.add_webhook('https://example.com/a')")
+        db.execute("select api.raise_alert('data_late', 'prices', 'x')")
+        db.execute("update core.settings set value = '7' where name = 'webhooks.max_attempts'")
+    schema.downgrade(fresh_url, "0013")
+    with psycopg.connect(fresh_url) as db:
+        assert value(db, "select to_regclass('core.webhook_delivery')") is None
+    schema.upgrade(fresh_url)
+    with psycopg.connect(fresh_url) as db:
+        assert value(db, "select count(*) from bi.alert") == 0
+        assert value(db, "select internal.setting('webhooks.max_attempts')") == 7
+        assert value(db, "select api.raise_alert('data_late', 'prices', 'x')") == 1
