@@ -20,6 +20,7 @@ from typing import Annotated, Any, NoReturn, cast, get_args
 import typer
 
 from loader import __version__, catalog, doctor, ingest, report, schema, server
+from loader.alerts import alerts_app, webhooks_app
 from loader.errors import LoaderError, UsageError
 from loader.jobs import jobs_app
 from loader.models import cache_app, models_app
@@ -60,6 +61,8 @@ for sub, name in (
     (models_app, "models"),
     (cache_app, "cache"),
     (jobs_app, "jobs"),
+    (alerts_app, "alerts"),
+    (webhooks_app, "webhooks"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=None)
 

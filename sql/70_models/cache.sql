@@ -101,29 +101,3 @@ comment on function api.prune_cache(interval, int) is
 unused: how long. keep_versions: newest versions of each model that keep their fits, besides the deployed one and the one a rollback
 would go to, which always do. Older versions keep their forecasts in the ledger, and can no longer be computed from. Returns what
 went, by model. Raises 22023. Example: select * from api.prune_cache();';
-
-create function api.verify_cache(adopt boolean default false)
-returns table (id uuid, model text, problem text)
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-    if adopt then
-        update cache.ml_models as c
-        set signature = internal.sign_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text)
-        where not internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature);
-        insert into core.model_event (model, event, reason) values ('*', 'adopted', 'signed with the key of this server');
-    end if;
-    return query
-    select c.id, c.model_name, 'the signature is not the one of the parameters'
-    from cache.ml_models as c
-    where not internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature);
-end
-$$;
-
-comment on function api.verify_cache(boolean) is
-'Checks the signature of every stored fit; lists those that are not what this server signed: empty is good.
-
-adopt: first signs all as they are, which is right after a restore on another server and wrong after an attack; it leaves an audit
-row. Example: select * from api.verify_cache();';

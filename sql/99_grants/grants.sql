@@ -60,6 +60,10 @@ to weighhouse_analyst, weighhouse_fitter;
 grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int), internal.check_days(date, date)
 to weighhouse_analyst, weighhouse_fitter;
 
+-- Alerts are read by all who read; where they are sent may be a secret.
+grant execute on function api.list_alerts(text, text, text, text, timestamptz, timestamptz, int, text) to weighhouse_analyst, weighhouse_fitter;
+revoke select on core.webhook from weighhouse_analyst;
+
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
