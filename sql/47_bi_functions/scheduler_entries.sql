@@ -1,4 +1,4 @@
-create function bi.scheduler_entries()
+create or replace function bi.scheduler_entries()
 returns table (kind text, entry_count int, next_start timestamptz, is_lost boolean)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
