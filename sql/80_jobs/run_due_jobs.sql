@@ -2,7 +2,7 @@ create procedure internal.run_due_jobs(clock text default null)
 language plpgsql
 as $$
 declare
-    began_at timestamptz := clock_timestamp();
+    began_at timestamptz;
     release_id bigint;
     step record;
     ran record;
@@ -12,6 +12,7 @@ begin
     if not internal.beat_clock(clock) then
         return;
     end if;
+    began_at := clock_timestamp();
     select max(r.id) into release_id from core.release as r;
     commit;
     set local search_path = pg_catalog, pg_temp;

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from loader import schema
 from tests.conftest import copy_database, drop_database, in_database
@@ -108,8 +108,7 @@ def due(connection: psycopg.Connection[Any]) -> None:
 
 
 def rows(connection: psycopg.Connection[Any], query: str, *parameters: object) -> list[Any]:
-    found = connection.execute(query, parameters).fetchall()
-    return [tuple(row.values()) for row in found]
+    return connection.cursor(row_factory=tuple_row).execute(query, parameters).fetchall()
 
 
 def history(connection: psycopg.Connection[Any]) -> list[Any]:
@@ -344,8 +343,8 @@ def test_a_window_is_given_up_after_its_attempts(jobs: psycopg.Connection[Any]) 
 
 def test_waits_double_up_to_a_limit_and_differ_by_chance(db: psycopg.Connection[Any]) -> None:
     found = db.execute(
-        "select n, min(s), max(s), count(distinct s) from generate_series(1, 12) as n, generate_series(1, 200),"
-        " lateral (select extract(epoch from internal.job_backoff(n))::float8 as s) as b group by n order by n"
+        "select n, min(s), max(s), count(distinct s) from generate_series(1, 12) as n, generate_series(1, 200) as g,"
+        " lateral (select extract(epoch from internal.job_backoff(n + 0 * g))::float8 as s) as b group by n order by n"
     ).fetchall()
     for attempt, least, most, different in found:
         middle = min(60 * 2 ** (attempt - 1), 3600)
@@ -361,6 +360,7 @@ def test_a_step_that_runs_too_long_is_cancelled_and_has_failed(
     wait_for(jobs, RUNNING)
     jobs.execute("call core.watch_jobs()")
     assert job(jobs, "a")["status"] == "running"
+    time.sleep(0.1)
     jobs.execute("update core.settings set value = '0.05' where name = 'jobs.step_timeout_seconds'")
     jobs.execute("call core.watch_jobs()")
     running.join(10)
@@ -490,6 +490,7 @@ def test_a_job_whose_times_change_while_it_runs_goes_by_the_new_ones(
 
 
 def test_a_schedule_is_made_changed_and_left_alone(jobs: psycopg.Connection[Any]) -> None:
+    audited = rows(jobs, "select coalesce(max(id), 0) from core.audit_log")[0][0]
     call = "select * from api.schedule('nightly', every => '1 day', starting => '2026-01-01 20:00+03', time_zone => 'Europe/Moscow')"
     made = rows(jobs, call)
     assert made[0][0] == "created"
@@ -505,7 +506,8 @@ def test_a_schedule_is_made_changed_and_left_alone(jobs: psycopg.Connection[Any]
     assert rows(jobs, "select count(*) from bi.job") == [(0,)]
     # Only what a person decided is in the trail.
     tick(jobs)
-    assert rows(jobs, "select action from core.audit_log where table_name = 'job' and key ->> 'name' = 'nightly' order by id") == [("insert",), ("update",), ("delete",)]  # fmt: skip
+    trail = rows(jobs, "select action from core.audit_log where id > %s order by id", audited)
+    assert trail == [("insert",), ("update",), ("delete",)]
 
 
 @pytest.mark.parametrize(
