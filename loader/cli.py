@@ -22,7 +22,7 @@ import typer
 from loader import __version__, catalog, doctor, ingest, report, schema, server
 from loader.alerts import alerts_app, webhooks_app
 from loader.errors import LoaderError, UsageError
-from loader.jobs import jobs_app
+from loader.jobs import ensure_clock, jobs_app
 from loader.models import cache_app, models_app
 from loader.reading import FactLayout, LayoutName, ReadOptions
 from loader.terminal import (
@@ -36,6 +36,7 @@ from loader.terminal import (
     spaced,
     table,
 )
+from loader.worker import worker
 
 OK, SOME_FAILED, BUG = 0, 1, 70
 
@@ -65,6 +66,7 @@ for sub, name in (
     (webhooks_app, "webhooks"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=None)
+app.command("worker")(worker)
 
 
 def _version(show: bool) -> None:
@@ -202,7 +204,10 @@ def db_upgrade(
         typer.echo(schema.offline_sql(revision))
         return
     done = schema.upgrade(settings.resolved(), revision, dry_run=dry_run, force=force)
-    _say_upgrade(done, "checked (rolled back)" if dry_run else "upgraded")
+    clock = None
+    if done.after == schema.head_revision() and not dry_run:
+        clock = ensure_clock(settings.resolved())
+    _say_upgrade(done, "checked (rolled back)" if dry_run else "upgraded", clock)
 
 
 @db_app.command("downgrade")
@@ -213,12 +218,13 @@ def db_downgrade(
     _say_upgrade(schema.downgrade(settings.resolved(), revision), "downgraded")
 
 
-def _say_upgrade(done: schema.Upgrade, word: str) -> None:
+def _say_upgrade(done: schema.Upgrade, word: str, clock: str | None = None) -> None:
     if not done.changed and word != "checked (rolled back)":
         word = "unchanged"
     say(
-        asdict(done),
-        f"{word}: {done.before or 'nothing'} -> {done.after or 'nothing'}  {done.seconds:.2f} s",
+        asdict(done) | ({"clock": clock} if clock else {}),
+        f"{word}: {done.before or 'nothing'} -> {done.after or 'nothing'}  {done.seconds:.2f} s"
+        + (f"\n{clock}" if clock else ""),
     )
 
 

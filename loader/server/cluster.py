@@ -23,6 +23,7 @@ from loader.server.tools import Progress, reason, step
 
 DEFAULT_PORT = 5433
 START_SECONDS = 600
+CRON_WORKERS = 8
 
 
 def initialise(installation: Installation, progress: Progress) -> None:
@@ -96,16 +97,18 @@ def settings(installation: Installation, port: int) -> str:
     megabytes = memory() // 1024**2
     cores = os.cpu_count() or 1
     # /dev/shm of a root without mounts is a directory on disk, owned by root.
+    # Where TimescaleDB runs no jobs (Apache edition) pg_cron does.
+    preloaded = ["timescaledb", *(["pg_cron"] if installation.has_library("pg_cron") else [])]
     shared = "sysv" if installation.kind == "root" and not installation.mounted else "posix"
     values: dict[str, str | int] = {
         "listen_addresses": "'127.0.0.1'",
         "port": port,
         "unix_socket_directories": "''",
         "max_connections": 200,
-        "shared_preload_libraries": "'timescaledb'",
+        "shared_preload_libraries": f"'{','.join(preloaded)}'",
         "timescaledb.telemetry_level": "off",
         "timescaledb.max_background_workers": 16,
-        "max_worker_processes": 16 + cores + 8,
+        "max_worker_processes": 16 + cores + 8 + CRON_WORKERS,
         "max_parallel_workers": cores,
         "max_parallel_workers_per_gather": max(1, cores // 2),
         "max_parallel_maintenance_workers": max(1, cores // 2),
@@ -130,6 +133,15 @@ def settings(installation: Installation, port: int) -> str:
         "log_rotation_size": 0,
         "log_line_prefix": "'%m [%p] %q%u@%d '",
     }
+    if "pg_cron" in preloaded:
+        values |= {
+            "cron.database_name": f"'{DATABASE}'",
+            # In the server, without a connection: there is no password to give it.
+            "cron.use_background_workers": "on",
+            "cron.max_running_jobs": CRON_WORKERS,
+            # Every tick would be two lines; what a job did is in bi.job_run.
+            "cron.log_statement": "off",
+        }
     lines = [f"{name} = {value}" for name, value in values.items()]
     return "\n".join(["# Written by loader at every start.", *lines, ""])
 

@@ -74,6 +74,13 @@ class Installation:
             return self.root / ROOT_PYTHONPATH.lstrip("/")
         return self.home / "python"
 
+    def has_library(self, name: str) -> bool:
+        """Tell whether the server can preload a library."""
+        # pg_config is often not installed; Debian's place, and that of everyone else.
+        places = (Path(self.bindir).parent / "lib", Path(self.bindir).parent / "lib/postgresql")
+        root = self.root if self.kind == "root" else Path("/")
+        return any((root / str(p).lstrip("/") / f"{name}.so").is_file() for p in places)
+
     def seen(self, path: Path) -> str:
         """Translate a path of data or log to what the server calls it."""
         if self.kind == "system":

@@ -1,8 +1,9 @@
-create function internal.job_steps(job text)
+create function internal.job_steps(task text)
 returns table (place int, step text, statement text, writes text)
 language sql immutable
 begin atomic
-    -- Each statement gives one row: rows written, and what was done, in words. A step uses what those before it left.
+    -- Each statement gives one row: rows written, and what was done, in words; $1 are the arguments of the job. A step uses what
+    -- those before it left, and finds nothing to do when it is run again on the same data: a step may run twice.
     select s.place, s.step, s.statement, s.writes
     from (values
         ('nightly', 1, 'account_stock', $$
@@ -36,10 +37,27 @@ begin atomic
             select case when c.status = 'cached' then 0 else c.product_count end,
                 format('%s products in %s groups, %s', c.product_count, c.cluster_count, c.status)
             from api.cluster_products() as c $$,
-            'core.product_clusters')
-    ) as s (job, place, step, statement, writes)
-    where s.job = job_steps.job;
+            'core.product_clusters'),
+        ('fit', 1, 'fit_model', $$
+            select f.fitted_count + f.updated_count, format('version %s %s: %s series, %s fitted, %s failed', f.version, f.status, f.series_count,
+                f.fitted_count + f.updated_count, f.failed_count)
+            from api.fit_model($1 ->> 'model') as f $$, 'core.run_outcome, cache.ml_models'),
+        ('housekeeping', 1, 'prune_cache', $$
+            select coalesce(sum(p.entry_count), 0)::bigint, format('%s stored fits of %s models removed', coalesce(sum(p.entry_count), 0), count(*))
+            from api.prune_cache() as p $$, 'cache.ml_models'),
+        ('housekeeping', 2, 'prune_job_runs', $$
+            select p.row_count, format('%s rows of old steps removed', p.row_count) from internal.prune_job_runs() as p (row_count) $$, 'core.job_run')
+    ) as s (task, place, step, statement, writes)
+    where s.task = job_steps.task;
 end;
 
 comment on function internal.job_steps(text) is
-'Lists the steps of a job in their order: what each is called, the statement it runs, and the tables it writes.';
+'Lists the steps of a task in their order: what each is called, the statement it runs ($1 = the arguments of the job), and the tables
+it writes. None: the task has nothing to do here yet.';
+
+create function internal.job_tasks()
+returns setof text
+language sql immutable
+return unnest('{nightly,monitoring,retraining,refresh,housekeeping,fit}'::text []);
+
+comment on function internal.job_tasks() is 'Lists what a job can do.';

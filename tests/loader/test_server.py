@@ -596,6 +596,19 @@ def test_settings_fit_the_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -
         assert line in large.splitlines()
 
 
+def test_pg_cron_is_preloaded_where_it_is(home: Path) -> None:
+    made = installation(home)
+    assert "cron." not in clusters.settings(made, 1)
+    library = made.root / made.bindir.lstrip("/") / "../lib/pg_cron.so"
+    library.parent.mkdir(parents=True)
+    library.parent.with_name("bin").mkdir(exist_ok=True)
+    library.touch()
+    lines = clusters.settings(made, 1).splitlines()
+    assert "shared_preload_libraries = 'timescaledb,pg_cron'" in lines
+    assert "cron.database_name = 'weighhouse'" in lines
+    assert "cron.use_background_workers = on" in lines
+
+
 def test_shared_memory_without_mounts_needs_no_directory(home: Path) -> None:
     assert "_type = posix" in clusters.settings(installation(home), 1)
     assert "_type = sysv" in clusters.settings(installation(home, mounted=False), 1)
