@@ -52,7 +52,7 @@ def make(connection: psycopg.Connection[Any], model: str, series: int, days: int
     )
     connection.execute(
         "insert into core.model_series (model, series_key, label)"
-        f" select %s, array[branch], branch from (select distinct branch from shop.{model}) as b",
+        f" select %s, array[branch], branch from (select distinct branch from shop.{model} order by 1) as b",
         (model,),
     )
     connection.execute(

@@ -61,9 +61,7 @@ begin
         select from core.model_performance_metrics as m
         where m.model = store_metrics.model and m.day between first_day and last_day and m.version = f.version and m.day = f.day
           and coalesce(m.segment_by, '') = coalesce(f.segment_by, '') and coalesce(m.segment, '') = coalesce(f.segment, '')
-    )
-    -- In the order of the index, pages of which then fill one after the other.
-    order by f.version, f.day;
+    );
     get diagnostics part_count = row_count;
     changed_count := changed_count + part_count;
     return next;
