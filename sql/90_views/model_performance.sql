@@ -159,6 +159,7 @@ from (
         ) as last_day
         from core.model_definition as d
         -- Once a model, not once a row.
+        order by d.name
         offset 0
     ) as l
     cross join (values (7), (30), (90), (365)) as w (days)
@@ -230,6 +231,7 @@ from (
             ) as last_day
             from core.model_definition as d
             -- Once a model, not once a row.
+            order by d.name
             offset 0
         ) as l
         inner join bi.deployed_performance as p on p.model = l.model and p.day between l.last_day - 364 and l.last_day
