@@ -128,38 +128,49 @@ def run(dsn: str, *, series: int = SERIES, days: int = DAYS) -> list[Row]:
     few, many = taken[series], taken[10 * series]
     grown = math.log10(many["calculate"] / few["calculate"])
     size = f"{series:,} series x {days} days"
-    found: list[Row] = [
-        {
-            "name": f"daily metrics, {size} of forecasts, s",
-            "ours": few["calculate"], "peer": None, "ratio": 1 / few["calculate"], "target": "below 1 s",
-            "note": f"ratio: to the target; ten times the series: {many['calculate']:.1f} s, exponent {grown:.2f};"
-            f" calculated again as a whole {few['whole again']:.2f} s, which changes nothing",
-        },
-        {
-            "name": f"joining the actual values and the naive forecasts, {size}, s",
-            "ours": few["record"], "peer": None, "ratio": None, "target": "",
-            "note": f"again, nothing new: {few['record again']:.2f} s; ten times the series: {many['record']:.1f} s",
-        },
-        {
-            "name": "one day of 1,000 changed: joining and metrics, s",
-            "ours": few["record a day"] + few["calculate a day"], "peer": few["record"] + few["calculate"],
-            "ratio": (few["record"] + few["calculate"]) / (few["record a day"] + few["calculate a day"]),
-            "target": "", "note": f"peer: all {days} days; metrics alone {few['calculate a day']:.2f} s",
-        },
-    ]  # fmt: skip
+    day = few["record a day"] + few["calculate a day"]
+    whole = few["record"] + few["calculate"]
+    found = [
+        line(
+            f"daily metrics, {size} of forecasts, s",
+            few["calculate"],
+            f"ten times the series {many['calculate']:.1f} s, exponent {grown:.2f}; again as a whole"
+            f" {few['whole again']:.2f} s, which changes nothing; ratio: to the target",
+            limit=1.0,
+        ),
+        line(
+            f"joining actual values and naive forecasts, {size}, s",
+            few["record"],
+            f"again, nothing new {few['record again']:.2f} s; ten times the series"
+            f" {many['record']:.1f} s",
+        ),
+        line(
+            "one of the days changed: joining and metrics, s",
+            day,
+            f"metrics alone {few['calculate a day']:.2f} s; peer: all {days} days",
+            peer=whole,
+        ),
+    ]
     for name, ours in reads.items():
-        target = "below 0.02 s" if name == "api.health()" else ""
-        found.append(
-            {
-                "name": f"{name}, {series:,} series x 365 days of metrics, s",
-                "ours": ours,
-                "peer": None,
-                "ratio": 0.02 / ours if target else None,
-                "target": target,
-                "note": "best of 5",
-            }  # fmt: skip
-        )
+        limit = 0.02 if name == "api.health()" else None
+        size = f"{series:,} series x 365 days of metrics"
+        found.append(line(f"{name}, {size}, s", ours, "best of 5", limit=limit))
     return found
+
+
+def line(
+    name: str, ours: float, note: str, *, peer: float | None = None, limit: float | None = None
+) -> Row:
+    """Give a row; its ratio is to the peer or to the limit."""
+    beside = peer or limit
+    return {
+        "name": name,
+        "ours": ours,
+        "peer": peer,
+        "ratio": beside / ours if beside else None,
+        "target": f"below {limit:g} s" if limit else "",
+        "note": note,
+    }
 
 
 def main() -> None:

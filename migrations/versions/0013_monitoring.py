@@ -36,8 +36,10 @@ create table core.model_performance_metrics (
     coverage_80 float8 generated always as (100.0 * inside_80_count / n) stored,
     coverage_95 float8 generated always as (100.0 * inside_95_count / n) stored,
     check ((segment_by is null) = (segment is null)),
-    constraint figures_are_finite check (greatest(percent_error_sum, absolute_error_sum, squared_error_sum, abs(error_sum), absolute_actual_sum,
-        naive_percent_error_sum, naive_absolute_error_sum) < 'infinity')
+    constraint figures_are_finite check (greatest(
+        abs(percent_error_sum), abs(absolute_error_sum), abs(squared_error_sum), abs(error_sum), abs(absolute_actual_sum), abs(naive_percent_error_sum),
+        abs(naive_absolute_error_sum)
+    ) < 'infinity')
 );
 select public.create_hypertable('core.model_performance_metrics', public.by_range('day', interval '182 days'), create_default_indexes => false);
 create unique index model_performance_metrics_key_idx on core.model_performance_metrics (model, version, day, segment_by, segment) nulls not distinct;
