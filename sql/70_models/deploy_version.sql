@@ -69,6 +69,8 @@ begin
     into version_count, series_count;
     delete from core.forecast_ledger as f using core.model_versions as v where v.model = definition.name and f.version_id = v.id;
     get diagnostics forecast_count = row_count;
+    -- Another model of that name would begin with version 1 too.
+    delete from core.model_performance_metrics as m where m.model = definition.name;
     delete from core.training_run as r where r.model = definition.name;
     delete from core.model_series as s where s.model = definition.name;
     delete from core.model_versions as v where v.model = definition.name;

@@ -59,6 +59,8 @@ to weighhouse_analyst, weighhouse_fitter;
 -- What norms allow.
 grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int), internal.check_days(date, date)
 to weighhouse_analyst, weighhouse_fitter;
+-- Whether everything is as it should be.
+grant execute on function api.health(text) to weighhouse_analyst, weighhouse_fitter;
 
 -- Alerts are read by all who read; where they are sent may be a secret.
 grant execute on function api.list_alerts(text, text, text, text, timestamptz, timestamptz, int, text) to weighhouse_analyst, weighhouse_fitter;
