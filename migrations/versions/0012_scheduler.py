@@ -112,6 +112,8 @@ The arguments are those of core.run_due_jobs.';
 revoke all on procedure core.run_due_jobs(int, jsonb), core.watch_jobs(int, jsonb) from public;
 grant execute on procedure core.run_due_jobs(int, jsonb), core.watch_jobs(int, jsonb) to weighhouse_owner, weighhouse_fitter;
 
+-- No person changes anything here: the audit trail has nothing to tell.
+alter table core.settings disable trigger record_change;
 insert into core.settings (name, value, default_value, description)
 select s.name, s.value::jsonb, s.value::jsonb, s.description
 from (values
@@ -121,6 +123,7 @@ from (values
     ('jobs.keep_days', '400', 'Rows of finished steps of jobs are kept this many days.')
 ) as s (name, value, description)
 on conflict (name) do nothing;
+alter table core.settings enable trigger record_change;
 
 insert into core.job (name, task, every, starting)
 values

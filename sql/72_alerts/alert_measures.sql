@@ -3,16 +3,9 @@ returns table (measure text, about text, subject text, model text, version int, 
 language sql stable
 begin atomic
     with line as (
-        -- Of each day the version that was in force at its end; where the forecasts were made afterwards, the first one.
-        select distinct on (m.model, m.day) m.model, m.version, m.day, m.n, m.percent_count, m.percent_error_sum, m.error_sum, m.inside_80_count
-        from core.model_performance_metrics as m
-        inner join core.model_versions as v on v.model = m.model and v.version = m.version
-        inner join core.model_definition as d on d.name = m.model
-        cross join lateral (
-            select v.deployed_at < ((m.day + 1)::timestamp at time zone coalesce(d.grid ->> 'zone', 'UTC')) as is_in_force
-        ) as f
-        where m.segment_by is null and v.deployed_at is not null and m.day <= coalesce(alert_measures.on_day, 'infinity')
-        order by m.model asc, m.day asc, f.is_in_force desc, case when f.is_in_force then v.deployed_at end desc, v.deployed_at asc, v.version asc
+        select p.model, p.version, p.day, p.n, p.percent_count, p.percent_error_sum, p.error_sum, p.inside_80_count
+        from bi.deployed_performance as p
+        where p.day <= coalesce(alert_measures.on_day, 'infinity')
     ),
 
     last_days as (select l.model, max(l.day) as last_day from line as l group by l.model),

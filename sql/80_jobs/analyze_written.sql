@@ -6,7 +6,7 @@ as $$
 begin
     -- The next step must not be planned for tables as small as they were. Only who may (the owner, a role with MAINTAIN); others
     -- wait for autovacuum.
-    if row_count > 1000 then
+    if row_count > 1000 and writes <> '' then
         execute format('analyze %s', writes);
     end if;
 end

@@ -29,7 +29,7 @@ begin atomic
             from api.forecast_next_count() as f $$, 'core.preliminary_forecasts, core.forecasts'),
         ('nightly', 7, 'refresh_analytics', $$
             select a.changed_count + a.removed_count, format('%s months of products, %s changed', a.row_count, a.changed_count)
-            from api.refresh_analytics() as a $$, 'core.analytics'),
+            from api.refresh_analytics() as a $$, 'core.analytics, core.period_expectation'),
         ('nightly', 8, 'find_patterns', $$
             select p.new_count + p.changed_count + p.closed_count, format('%s found, %s new, %s gone', p.found_count, p.new_count, p.closed_count)
             from api.find_patterns() as p $$, 'core.ai_patterns'),
@@ -38,15 +38,33 @@ begin atomic
                 format('%s products in %s groups, %s', c.product_count, c.cluster_count, c.status)
             from api.cluster_products() as c $$,
             'core.product_clusters'),
+        ('monitoring', 1, 'record_actuals', $$
+            select r.joined_count, r.detail from internal.record_all_actuals() as r $$, 'core.forecast_ledger'),
+        ('monitoring', 2, 'refresh_forecasts', $$
+            select f.count, f.detail from internal.refresh_forecasts() as f $$, 'core.forecast_ledger, core.run_outcome, cache.ml_models'),
+        ('monitoring', 3, 'calculate_metrics', $$
+            select m.changed_count, format('%s days, %s rows, %s changed', m.day_count, m.row_count, m.changed_count)
+            from api.calculate_metrics() as m $$, 'core.model_performance_metrics'),
+        ('monitoring', 4, 'raise_alerts', $$
+            select r.raised_count + r.resolved_count, format('%s raised, %s resolved, %s open', r.raised_count, r.resolved_count, r.open_count)
+            from api.raise_alerts() as r $$, 'core.alert, core.webhook_delivery'),
+        ('retraining', 1, 'retrain_models', $$
+            select r.count, r.detail from internal.retrain_due_models() as r $$, 'core.forecast_ledger, core.run_outcome, cache.ml_models'),
+        ('refresh', 1, 'refresh_rollups', $$
+            select r.count, r.detail from internal.refresh_rollups() as r $$, ''),
+        ('housekeeping', 1, 'apply_storage_policies', $$
+            select r.count, r.detail from internal.apply_storage_policies() as r $$, ''),
         ('fit', 1, 'fit_model', $$
             select f.fitted_count + f.updated_count, format('version %s %s: %s series, %s fitted, %s failed', f.version, f.status, f.series_count,
                 f.fitted_count + f.updated_count, f.failed_count)
             from api.fit_model($1 ->> 'model') as f $$, 'core.run_outcome, cache.ml_models'),
-        ('housekeeping', 1, 'prune_cache', $$
+        ('housekeeping', 2, 'prune_cache', $$
             select coalesce(sum(p.entry_count), 0)::bigint, format('%s stored fits of %s models removed', coalesce(sum(p.entry_count), 0), count(*))
             from api.prune_cache() as p $$, 'cache.ml_models'),
-        ('housekeeping', 2, 'prune_job_runs', $$
-            select p.row_count, format('%s rows of old steps removed', p.row_count) from internal.prune_job_runs() as p (row_count) $$, 'core.job_run')
+        ('housekeeping', 3, 'prune_job_runs', $$
+            select p.row_count, format('%s rows of old steps removed', p.row_count) from internal.prune_job_runs() as p (row_count) $$, 'core.job_run'),
+        ('housekeeping', 4, 'verify_cache', $$
+            select count(*), format('%s stored fits are not as they were signed', count(*)) from api.verify_cache() $$, '')
     ) as s (task, place, step, statement, writes)
     where s.task = job_steps.task;
 end;
