@@ -134,7 +134,7 @@ def run(dsn: str, *, series: int = SERIES, days: int = DAYS) -> list[Row]:
         line(
             f"daily metrics, {size} of forecasts, s",
             few["calculate"],
-            f"ten times the series {many['calculate']:.1f} s, exponent {grown:.2f}; again as a whole"
+            f"ten times the series {many['calculate']:.1f} s, exponent {grown:.2f}; whole again"
             f" {few['whole again']:.2f} s, which changes nothing; ratio: to the target",
             limit=1.0,
         ),
