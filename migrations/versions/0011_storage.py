@@ -34,6 +34,7 @@ class Subject:
     where: str = "true"
     # A count at midnight closes the day before.
     shift: str = ""
+    may_be_dropped: bool = False
 
     @property
     def key_names(self) -> list[str]:
@@ -118,6 +119,7 @@ SUBJECTS = (
             Figure("inside_80_count", "bigint", "count(*) filter (where s.actual between s.lower_80 and s.upper_80)", "Actual values inside the 80 % interval."),
             Figure("inside_95_count", "bigint", "count(*) filter (where s.actual between s.lower_95 and s.upper_95)", "Actual values inside the 95 % interval."),
         ),
+        may_be_dropped=True,
     ),
 )  # fmt: skip
 GRAINS = ("day", "week", "month")
@@ -165,39 +167,39 @@ def described(relation: str, what: str, subject: Subject, grain: str, kind: str 
     return "\n".join(lines)
 
 
+# A day, week or month that has a moment in it starts so long before it, at most, and not after it; two hours for the clock
+# that was put back at its very start. No zone is asked: whoever reads sums a day too many rather than look one up.
+BACK = {"day": "26 hours", "week": "172 hours", "month": "748 hours"}
+
+
 def pending_view(subject: Subject) -> str:
-    """Pending ranges, from the start of their first day, week and month to the end of the last."""
+    """Between which times the days, weeks and months start that must be summed anew."""
     name, keys = subject.name, subject.key_names
-    join = subject.zone_join.format("k").replace("inner join", "left join")
-    bounds = []
-    for grain in GRAINS:
-        for end, moment, more in (("from", "p.from_time", ""), ("to", "p.to_time", f" + interval '1 {grain}'")):  # fmt: skip
-            unknown = "-infinity" if end == "from" else "infinity"
-            text = f"case when z is null then '{unknown}' else (date_trunc('{grain}', {moment} at time zone {subject.zone}){more}) at time zone {subject.zone} end"
-            bounds.append(f"{text} as {grain}_{end}")
-    # What was dropped cannot be summed again: days that begin before the boundary stay as they were.
-    kept = f"(date_trunc('day', y.kept_from at time zone {subject.zone}) + interval '2 days') at time zone {subject.zone}"
+    bounds = {f"{g}_from": f"p.from_time - interval '{back}'" for g, back in BACK.items()}
+    bounds |= {f"{grain}_to": "p.to_time + interval '2 hours'" for grain in GRAINS}
+    source = "core.rollup_pending as p"
+    if subject.may_be_dropped:
+        # What was dropped cannot be summed again: such days stay as they were.
+        bounds["day_from"] = f"greatest({bounds['day_from']}, y.kept_from)"
+        bounds["day_to"] = f"greatest({bounds['day_to']}, y.kept_from)"
+        source += f"""
+left join (
+    select greatest(t.dropped_before, now() - t.drop_after) + interval '24 hours' as kept_from
+    from core.storage_policy as t
+    where t.table_name = 'core.{subject.table}' and t.dropped_before is not null
+) as y on true"""
+    for end in ("day_from", "day_to"):
+        bounds[end] = f"case when p.is_stored then 'infinity' else {bounds[end]} end"
     comments = {"id": "Key in core.rollup_pending."} | subject.keys | {"must_rebuild": "As in core.rollup_pending."}  # fmt: skip
-    comments |= {f"{grain}_from": f"Start of the first {grain} concerned." for grain in GRAINS}
-    comments |= {f"{grain}_to": f"End of the last {grain} concerned; days: equal to day_from where no day is to be summed again." for grain in GRAINS}  # fmt: skip
-    names = columns([f"{grain}_{end}" for grain in GRAINS[1:] for end in ("from", "to")], "b")
+    comments |= {f"{grain}_from": f"Each {grain} concerned starts at this time or later." for grain in GRAINS}  # fmt: skip
+    comments |= {f"{grain}_to": f"Each {grain} concerned starts before this time." for grain in GRAINS}  # fmt: skip
+    texts = [f"p.key_1 as {keys[0]}", f"p.key_2 as {keys[1]}", "p.must_rebuild", *(f"{e} as {n}" for n, e in bounds.items())]  # fmt: skip
     return f"""
 create view core.{name}_pending as
-select b.id, {columns(keys, "b")}, b.must_rebuild,
-    case when b.is_stored then b.day_to else least(greatest(b.day_from, b.kept_from), b.day_to) end as day_from, b.day_to, {names}
-from (
-    select k.id, {columns(keys, "k")}, p.must_rebuild, p.is_stored, {", ".join(bounds)}, {kept} as kept_from
-    from core.rollup_pending as p
-    cross join lateral (select p.id, p.key_1 as {keys[0]}, p.key_2 as {keys[1]}) as k
-    {join}
-    left join lateral (
-        select greatest(t.dropped_before, now() - t.drop_after) as kept_from
-        from core.storage_policy as t
-        where t.table_name = 'core.{subject.table}' and t.dropped_before is not null
-    ) as y on true
-    where p.source = '{name}'
-) as b;
-comment on view core.{name}_pending is 'Holds the days, weeks and months of each key in which core.{subject.table} changed since they were last summed.';
+select p.id, {", ".join(texts)}
+from {source}
+where p.source = '{name}';
+comment on view core.{name}_pending is 'Holds which days, weeks and months of each key changed in core.{subject.table} since they were last summed.';
 """ + "\n".join(f"comment on column core.{name}_pending.{c} is '{text}';" for c, text in comments.items())  # fmt: skip
 
 
@@ -223,9 +225,9 @@ def live_view(subject: Subject, grain: str) -> str:
         body = f"""
 select {subject.day} as time, {columns(keys, "s")}, {", ".join(f"{f.expression} as {f.name}" for f in subject.figures)}
 from {ranges(subject, grain)}
--- Wider than the days by what a clock change can move, for the index; the days themselves are cut out below.
+-- Wider than the days, for the index; the days themselves are cut out below.
 inner join core.{subject.table} as s on {same(keys, "s", "p")}
-    and s.{subject.at} >= p.from_time - interval '24 hours' and s.{subject.at} <= p.to_time + interval '24 hours'
+    and s.{subject.at} >= p.from_time - interval '2 hours' and s.{subject.at} <= p.to_time + interval '28 hours'
 {subject.zone_join.format("s")}
 where {subject.where} and {subject.day} >= p.from_time and {subject.day} < p.to_time
 group by {subject.day}, {columns(keys, "s")}"""
@@ -236,8 +238,14 @@ group by {subject.day}, {columns(keys, "s")}"""
         body = f"""
 select {unit} as time, {columns(keys, "s")}, {", ".join(combined(f, "s", "time") for f in subject.figures)}
 from {ranges(subject, grain)}
-inner join core.{name}_day as s on {same(keys, "s", "p")} and s.time >= p.from_time and s.time < p.to_time
+cross join lateral (
+    -- Kept apart from the join (offset), so that the keys get down to the index of what is stored.
+    select * from core.{name}_day as d where {same(keys, "d", "p")}
+        and d.time >= p.from_time - interval '2 hours' and d.time < p.to_time + interval '{BACK[grain]}' offset 0
+) as s
 {subject.zone_join.format("s")}
+-- Whole ones alone.
+where {unit} >= p.from_time and {unit} < p.to_time
 group by {unit}, {columns(keys, "s")}"""
     return f"create view {relation} as{body};\n" + described(
         relation, f"Sums {subject.title} each {grain}, where that changed since it was last summed.", subject, grain
@@ -308,10 +316,8 @@ def triggers(subject: Subject) -> str:
     """Note which keys changed and when, whatever the edition: one row a key and statement."""
     name, keys, at = subject.name, subject.key_names, subject.at
     names = ", ".join(f"s.{key}" for key in keys)
-    # Rounded down by the shift of the day, so that a count at midnight names both days.
-    first = f"min(s.{at}{subject.shift})"
     into = "insert into core.rollup_pending (source, key_1, key_2, from_time, to_time)"
-    body = f"{into}\n    select '{name}', {names}, {first}, max(s.{at})\n    from {{}} as s\n    where {subject.where}\n    group by {names};"
+    body = f"{into}\n    select '{name}', {names}, min(s.{at}), max(s.{at})\n    from {{}} as s\n    where {subject.where}\n    group by {names};"
     used = sorted(set(_source_columns(subject)))
     listed = ", ".join(f"c.{c}" for c in used)
     changed = f"((select {listed} from was as c except all select {listed} from becomes as c) union all (select {listed} from becomes as c except all select {listed} from was as c))"
@@ -367,7 +373,9 @@ def store_views() -> str:
         texts = [f"s.{f.name}" if f in mine else f"0::{f.type} as {f.name}" for f in both]
         return f"""select s.time, s.warehouse_id, n.product_type, {", ".join(texts)}
     from p
-    inner join core.{source}_day as s on s.warehouse_id = p.warehouse_id and s.time >= p.from_time and s.time < p.to_time
+    cross join lateral (
+        select * from core.{source}_day as d where d.warehouse_id = p.warehouse_id and d.time >= p.from_time and d.time < p.to_time offset 0
+    ) as s
     inner join core.nomenclature as n on n.id = s.nomenclature_id"""
 
     finite = ", ".join(f"abs({f.name})" for f in both if f.type == "numeric")
@@ -383,17 +391,14 @@ create table core.store_day_stored (
 {described("core.store_day_stored", f"Holds {store.title}, each day, as last summed; read core.store_day.", store, "day", "table")}
 create view core.store_pending as
 -- All days that changed, also those whose own sums are stored again already.
-select p.id, k.warehouse_id, (date_trunc('day', p.from_time at time zone z.time_zone)) at time zone z.time_zone as day_from,
-    (date_trunc('day', p.to_time at time zone z.time_zone) + interval '1 day') at time zone z.time_zone as day_to
+select p.id, p.key_2 as warehouse_id, p.from_time - interval '{BACK["day"]}' as day_from, p.to_time + interval '2 hours' as day_to
 from core.rollup_pending as p
-cross join lateral (select p.key_2 as warehouse_id) as k
-inner join core.warehouses as z on z.id = k.warehouse_id
 where p.source in ('movement', 'period');
 comment on view core.store_pending is 'Holds the days of each warehouse in which something changed since they were last summed.';
 comment on column core.store_pending.id is 'Key in core.rollup_pending.';
 comment on column core.store_pending.warehouse_id is 'The warehouse.';
-comment on column core.store_pending.day_from is 'Start of the first day concerned.';
-comment on column core.store_pending.day_to is 'End of the last.';
+comment on column core.store_pending.day_from is 'Each day concerned starts at this time or later.';
+comment on column core.store_pending.day_to is 'Each day concerned starts before this time.';
 create view core.store_day_live as
 with p as (
     select q.warehouse_id, lower(r.span) as from_time, upper(r.span) as to_time

@@ -12,6 +12,7 @@ declare
     left_count bigint;
     written_count bigint;
     changed_count bigint := 0;
+    concerned text;
     matches text;
     figures text;
 begin
@@ -54,17 +55,18 @@ begin
         order by r.place
     loop
         -- Which stored rows what was taken concerns: of a store, those of all its types.
+        concerned := format('core.%I as p inner join pg_temp.taken as t on t.id = p.id', rollup.pending);
         select string_agg(format('p.%1$I = s.%1$I', k.name), ' and ') into matches
         from unnest(rollup.key_columns) as k (name) where k.name <> 'product_type';
-        matches := format('exists (select from core.%I as p inner join pg_temp.taken as t on t.id = p.id where %s and s.time >= p.%I and s.time < p.%I)',
-            rollup.pending, matches, rollup.grain || '_from', rollup.grain || '_to');
+        matches := format('%s and s.time >= p.%I and s.time < p.%I', matches, rollup.grain || '_from', rollup.grain || '_to');
         drop table if exists pg_temp.fresh;
         execute format('create temp table fresh on commit drop as select * from core.%I', rollup.name || '_live');
         analyze pg_temp.fresh;
         select string_agg(format('%I', f.name), ', ') into figures from unnest(rollup.figure_columns) as f (name);
         if rollup.is_table then
             execute format(
-                'delete from %s as s where %s and not exists (select from pg_temp.fresh as f where (f.time, %s) = (s.time, %s))', rollup.stored, matches,
+                'delete from %s as s using %s where %s and not exists (select from pg_temp.fresh as f where (f.time, %s) = (s.time, %s))',
+                rollup.stored, concerned, matches,
                 (select string_agg(format('f.%I', k.name), ', ') from unnest(rollup.key_columns) as k (name)),
                 (select string_agg(format('s.%I', k.name), ', ') from unnest(rollup.key_columns) as k (name))
             );
@@ -89,15 +91,14 @@ begin
             drop table if exists pg_temp.differing;
             execute format(
                 'create temp table differing on commit drop as
-                with stored as materialized (select s.time, %1$s, %2$s from %3$s as s where %4$s), fresh as (select f.time, %1$s, %2$s from pg_temp.fresh as f)
+                with stored as materialized (select s.time, %1$s, %2$s from %3$s as s where exists (select from %5$s where %4$s)), fresh as (select f.time, %1$s, %2$s from pg_temp.fresh as f)
                 select d.time, %1$s from (
                     (select * from stored except all select * from fresh) union all (select * from fresh except all select * from stored)
-                ) as d', array_to_string(rollup.key_columns, ', '), figures, rollup.stored, matches
+                ) as d', array_to_string(rollup.key_columns, ', '), figures, rollup.stored, matches, concerned
             );
             execute format(
-                'delete from pg_temp.taken as t using core.%I as p where p.id = t.id and exists (
-                    select from pg_temp.differing as s where %s and s.time >= p.day_from and s.time < p.day_to)', rollup.pending,
-                (select string_agg(format('p.%1$I = s.%1$I', k.name), ' and ') from unnest(rollup.key_columns) as k (name))
+                'delete from pg_temp.taken as t using core.%I as p where p.id = t.id and exists (select from pg_temp.differing as s where %s)',
+                rollup.pending, matches
             );
         end if;
         if rollup.grain = 'day' and rollup.source is not null then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -280,3 +281,236 @@ def test_both_editions_say_the_same(
         assert play(url) == played[1]
     finally:
         drop_database(other, name)
+
+
+# ------------------------------------------------------------------------- refreshing, at once and twice
+
+
+def checksum(db: Connection) -> list[Any]:
+    """Rows of what is stored with where they stand: a row written again stands elsewhere."""
+    return db.execute(
+        "select s.ctid::text, s::text from core.movement_week_stored as s"
+        " union all select s.ctid::text, s::text from core.store_day_stored as s"
+        " union all select s.ctid::text, s::text from core.forecast_month_stored as s order by 1, 2"
+    ).fetchall()
+
+
+@pytest.fixture
+def filled_url(played: tuple[str, Any], server_url: str) -> Iterator[str]:
+    """A copy of the database in which everything happened."""
+    url = played[0]
+    name = f"wh_storage_{uuid.uuid4().hex[:8]}"
+    copy_database(server_url, str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]), name)
+    yield in_database(server_url, name)
+    drop_database(server_url, name)
+
+
+LATE = (
+    "insert into core.stock_movements (posted_at, nomenclature_id, warehouse_id, operation, in_kg,"
+    " source_data_id, line, key_hash) values ('2025-03-30 01:00+00', 1, 2, 'receipt', 5, 1, {0}, -{0})"
+)
+
+
+def test_a_refresh_changes_only_what_changed(filled_url: str) -> None:
+    with psycopg.connect(filled_url, autocommit=True) as db:
+        before = checksum(db)
+        refresh(db)
+        assert db.execute("select * from internal.refresh_rollups()").fetchone() == (0, "nothing changed")  # fmt: skip
+        assert checksum(db) == before
+        # A row comes and goes: it is looked at, and nothing written.
+        db.execute(LATE.format(1))
+        db.execute("delete from core.stock_movements where key_hash = -1")
+        assert pending(db) > 0
+        refresh(db)
+        assert checksum(db) == before
+        # What no figure tells is not even looked at.
+        db.execute("update core.calculation_data set adjusted_shrinkage_rate = 0.5")
+        db.execute("update core.stock_movements set document_number = 'x' where line = 50")
+        assert pending(db) == 0
+        db.execute(LATE.format(2))
+        refresh(db)
+        changed = {row[1] for row in checksum(db)} - {row[1] for row in before}
+        # One week, one store and day.
+        assert len(changed) == 2
+        assert answers(db) == expected(db)
+
+
+def test_rows_that_come_while_a_refresh_runs_are_not_lost(filled_url: str) -> None:
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def insert(first: int) -> None:
+        try:
+            with psycopg.connect(filled_url, autocommit=True) as db:
+                number = first
+                while not stop.is_set() and number < first + 400:
+                    db.execute(LATE.format(number))
+                    number += 1
+        except BaseException as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=insert, args=(first,)) for first in (1000, 2000)]
+    with psycopg.connect(filled_url, autocommit=True) as db, psycopg.connect(filled_url, autocommit=True) as other:  # fmt: skip
+        for writer in writers:
+            writer.start()
+        for _ in range(4):
+            refresh(db)
+            refresh(other)
+        stop.set()
+        for writer in writers:
+            writer.join()
+        assert failed == []
+        assert answers(db) == expected(db)
+        refresh(db)
+        assert pending(db) == 0
+        assert answers(db) == expected(db)
+        count = db.execute("select count(*) from core.stock_movements where key_hash <= -1000").fetchone()  # fmt: skip
+        assert count is not None
+        assert count[0] > 20
+
+
+def test_a_transaction_sees_its_own_rows_in_the_sums(filled_url: str) -> None:
+    with psycopg.connect(filled_url) as db:
+        db.execute(LATE.format(3))
+        assert answers(db) == expected(db)
+        db.rollback()
+        assert pending(db) == 0
+        assert answers(db) == expected(db)
+        db.execute("truncate core.stock_movements")
+        assert answers(db) == expected(db)
+        db.execute("select internal.refresh_rollups()")
+        assert answers(db) == expected(db)
+        # On Community TimescaleDB empties the days, after this transaction.
+        assert db.execute("select count(*) from core.movement_week_stored").fetchone() == (0,)
+
+
+# ------------------------------------------------------------------------------------------ policies
+
+REFUSED = {
+    "facts are kept": "select * from api.set_storage_policy('core.stock_movements', drop_after => '10 years')",
+    "periods are kept": "select * from api.set_storage_policy('calculation_data', drop_after => '10 years')",
+    "no such table": "select * from api.set_storage_policy('core.batches', '1 year')",
+    "no table": "select * from api.set_storage_policy(null, '1 year')",
+    "no age": "select * from api.set_storage_policy('core.forecasts', '0 days')",
+    "a negative age": "select * from api.set_storage_policy('core.forecasts', null, '-1 year')",
+    "dropped before compressed": "select * from api.set_storage_policy('core.forecasts', '2 years', '1 year')",
+    "too young": "select * from api.set_storage_policy('core.forecasts', drop_after => '1 day')",
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_policy_that_cannot_be_is_refused(db: Connection, why: str) -> None:
+    before = db.execute("select * from core.storage_policy order by 1").fetchall()
+    with pytest.raises(psycopg.Error) as caught, db.transaction():
+        db.execute(REFUSED[why])
+    assert caught.value.sqlstate == "22023"
+    assert caught.value.diag.message_hint
+    assert db.execute("select * from core.storage_policy order by 1").fetchall() == before
+
+
+def test_a_policy_is_set_once(db: Connection, server_url: str) -> None:
+    says = "available" if community(server_url) else "not available"
+    statement = "select * from api.set_storage_policy('forecast_ledger', '1 year', '3 years')"
+    assert db.execute(statement).fetchone() == (True, says)
+    assert db.execute(statement).fetchone() == (False, says)
+    row = db.execute(
+        "select compress_after, drop_after, compression, is_kept_whole from bi.storage"
+        " where table_name = 'core.forecast_ledger'"
+    ).fetchone()
+    assert row == ("1 year", "3 years", says, False)
+    assert db.execute("select * from api.set_storage_policy('forecast_ledger')").fetchone() == (True, says)  # fmt: skip
+
+
+def test_by_default_nothing_is_dropped_or_compressed(db: Connection) -> None:
+    rows = db.execute(
+        "select table_name, compress_after, drop_after from bi.storage where kind = 'hypertable'"
+    ).fetchall()
+    assert {row[0] for row in rows} == {
+        "core.stock_movements", "core.calculation_data", "core.forecasts", "core.forecast_ledger",
+        "core.model_performance_metrics",
+    }  # fmt: skip
+    assert {row[1:] for row in rows} == {(None, None)}
+
+
+def test_who_only_reads_sets_no_policy(db: Connection) -> None:
+    db.execute("set role weighhouse_analyst")
+    with pytest.raises(psycopg.Error) as caught:
+        db.execute("select * from api.set_storage_policy('core.forecasts', '1 year')")
+    assert caught.value.sqlstate == "42501"
+
+
+FORECAST_DAYS = "select time, version_id, series_id, forecast_count, forecast_sum, actual_sum from core.forecast_day order by 1, 2, 3"
+
+
+def test_sums_outlive_the_rows_they_were_made_of(filled_url: str) -> None:
+    ledger = (
+        "insert into core.forecast_ledger (version_id, series_id, issued_at, target_time, step, forecast,"
+        " lower_80, upper_80, lower_95, upper_95) select {}, 1, now(), {}, 1, 7, 7, 7, 7, 7"
+    )
+    with psycopg.connect(filled_url, autocommit=True) as db:
+        db.execute(ledger.format(2, "now() - interval '3 days'"))
+        refresh(db)
+        before = db.execute(FORECAST_DAYS).fetchall()
+        old = db.execute("select count(*) from core.forecast_ledger where target_time < now() - interval '1 year'").fetchone()  # fmt: skip
+        assert old is not None
+        assert old[0] > 100
+        db.execute("select * from api.set_storage_policy('core.forecast_ledger', drop_after => '60 days')")  # fmt: skip
+        done = db.execute("select * from internal.apply_storage_policies()").fetchone()
+        assert done is not None
+        assert done[0] > 0, done
+        assert db.execute("select count(*) from core.forecast_ledger").fetchone() == (1,)
+        assert db.execute(FORECAST_DAYS).fetchall() == before
+        again = db.execute("select * from internal.apply_storage_policies()").fetchone()
+        assert again is not None
+        assert again[0] == 0, again
+        # A row that comes for a day long gone is kept, and not counted: the others of its day are not there.
+        db.execute(ledger.format(2, "timestamptz '2025-03-25 12:00+00'"))
+        assert db.execute(FORECAST_DAYS).fetchall() == before
+        refresh(db)
+        assert pending(db) == 0
+        assert db.execute(FORECAST_DAYS).fetchall() == before
+        weeks = db.execute("select sum(forecast_count) from core.forecast_week").fetchone()
+        assert weeks == (sum(row[3] for row in before),)
+        # Nor when the age is raised again: what is gone is gone.
+        db.execute("select * from api.set_storage_policy('core.forecast_ledger', drop_after => '10 years')")  # fmt: skip
+        db.execute("delete from core.forecast_ledger where target_time < '2025-04-01'")
+        refresh(db)
+        assert db.execute(FORECAST_DAYS).fetchall() == before
+        # Days after the boundary are counted as ever.
+        db.execute(ledger.format(3, "now() - interval '2 days'"))
+        assert len(db.execute(FORECAST_DAYS).fetchall()) == len(before) + 1
+        refresh(db)
+        assert len(db.execute(FORECAST_DAYS).fetchall()) == len(before) + 1
+
+
+def test_compressed_chunks_take_late_rows(filled_url: str, server_url: str) -> None:
+    """Community alone compresses: sums, corrections and repeated rows are as without."""
+    if not community(server_url):
+        pytest.skip("the Apache edition does not compress")
+    with psycopg.connect(filled_url, autocommit=True) as db:
+        for table in ("stock_movements", "calculation_data", "forecast_ledger"):
+            db.execute("select * from api.set_storage_policy(%s, '1 day')", (table,))
+        assert db.execute("select (internal.apply_storage_policies()).count > 0").fetchone() == (True,)  # fmt: skip
+        assert db.execute("select * from internal.apply_storage_policies()").fetchone() == (
+            0, "0 tables lost old chunks, 0 policies set",
+        )  # fmt: skip
+        for (chunk,) in db.execute(
+            "select c::text from unnest('{core.stock_movements,core.calculation_data,core.forecast_ledger}'::regclass[]) as h"
+            " cross join lateral show_chunks(h) as c"
+        ).fetchall():
+            db.execute(f"call convert_to_columnstore('{chunk}', if_not_columnstore => true)")
+        shares = db.execute("select compressed_percent from bi.storage where compress_after is not null").fetchall()  # fmt: skip
+        assert shares == [(100,)] * 3
+        assert answers(db) == expected(db)
+        db.execute(LATE.format(4))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            db.execute(LATE.format(4))
+        db.execute(LATE.format(4) + " on conflict (nomenclature_id, posted_at, key_hash) do update set in_kg = 6")  # fmt: skip
+        db.execute("update core.forecast_ledger set actual = 4 where step = 11")
+        db.execute("delete from core.calculation_data where kg_days between 3 and 4")
+        db.execute("update core.stock_movements set out_kg = 1 where line = 21")
+        assert pending(db) > 0
+        assert answers(db) == expected(db)
+        refresh(db)
+        assert pending(db) == 0
+        assert answers(db) == expected(db)
