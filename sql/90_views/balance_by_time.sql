@@ -6,7 +6,7 @@ from core.period_day as d
 inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id;
 
-comment on view bi.balance_day is 'What was in stock, came, went and was counted over the inventory periods closed each day: one row a product and warehouse.
+comment on view bi.balance_day is 'What was in stock, came, went and was counted over inventory periods closed each day: one row a product and warehouse.
 
 A count at midnight closes the day before; days between counts have no row.';
 comment on column bi.balance_day.time is 'Start of the day in the zone of the warehouse.';
@@ -31,7 +31,7 @@ from core.period_week as d
 inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id;
 
-comment on view bi.balance_week is 'What was in stock, came, went and was counted over the inventory periods closed each week: one row a product and warehouse.
+comment on view bi.balance_week is 'What was in stock, came, went and was counted over inventory periods closed each week: one row a product and warehouse.
 
 A count at midnight closes the week before; days between counts have no row.';
 comment on column bi.balance_week.time is 'Start of the week in the zone of the warehouse; Monday.';
@@ -56,7 +56,7 @@ from core.period_month as d
 inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id;
 
-comment on view bi.balance_month is 'What was in stock, came, went and was counted over the inventory periods closed each month: one row a product and warehouse.
+comment on view bi.balance_month is 'What was in stock, came, went and was counted over inventory periods closed each month: one row a product and warehouse.
 
 A count at midnight closes the month before; days between counts have no row.';
 comment on column bi.balance_month.time is 'Start of the month in the zone of the warehouse.';

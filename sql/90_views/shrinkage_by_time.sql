@@ -8,7 +8,9 @@ inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id
 where d.sound_count > 0;
 
-comment on view bi.shrinkage_day is 'How much was lost over the inventory periods closed each day, those left out that something critical is wrong with: one row a product and warehouse.';
+comment on view bi.shrinkage_day is 'How much was lost over the inventory periods closed each day: one row a product and warehouse.
+
+Periods that something critical is wrong with are left out.';
 comment on column bi.shrinkage_day.time is 'Start of the day in the zone of the warehouse.';
 comment on column bi.shrinkage_day.item_id is 'Key of the product (bi.dim_item).';
 comment on column bi.shrinkage_day.item is 'Name of the product.';
@@ -33,7 +35,9 @@ inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id
 where d.sound_count > 0;
 
-comment on view bi.shrinkage_week is 'How much was lost over the inventory periods closed each week, those left out that something critical is wrong with: one row a product and warehouse.';
+comment on view bi.shrinkage_week is 'How much was lost over the inventory periods closed each week: one row a product and warehouse.
+
+Periods that something critical is wrong with are left out.';
 comment on column bi.shrinkage_week.time is 'Start of the week in the zone of the warehouse; Monday.';
 comment on column bi.shrinkage_week.item_id is 'Key of the product (bi.dim_item).';
 comment on column bi.shrinkage_week.item is 'Name of the product.';
@@ -58,7 +62,9 @@ inner join core.nomenclature as n on n.id = d.nomenclature_id
 inner join core.warehouses as w on w.id = d.warehouse_id
 where d.sound_count > 0;
 
-comment on view bi.shrinkage_month is 'How much was lost over the inventory periods closed each month, those left out that something critical is wrong with: one row a product and warehouse.';
+comment on view bi.shrinkage_month is 'How much was lost over the inventory periods closed each month: one row a product and warehouse.
+
+Periods that something critical is wrong with are left out.';
 comment on column bi.shrinkage_month.time is 'Start of the month in the zone of the warehouse.';
 comment on column bi.shrinkage_month.item_id is 'Key of the product (bi.dim_item).';
 comment on column bi.shrinkage_month.item is 'Name of the product.';

@@ -12,7 +12,7 @@ select t.table_name, 'hypertable' as kind, d.time_interval::text as chunk_interv
     t.compress_after::text as compress_after, t.drop_after::text as drop_after, t.dropped_before, t.is_kept_whole,
     (
         select count(*) from core.rollup_pending as p
-        where t.table_name = case p.source when 'movement' then 'core.stock_movements' when 'period' then 'core.calculation_data' else 'core.forecast_ledger' end
+        where t.table_name = 'core.' || case p.source when 'movement' then 'stock_movements' when 'period' then 'calculation_data' else 'forecast_ledger' end
     ) as pending_count,
     t.changed_at, t.changed_by
 from core.storage_policy as t
@@ -33,7 +33,7 @@ left join timescaledb_information.dimensions as d
 left join chunk as c on c.table_name = format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)
 where a.view_schema = 'core';
 
-comment on view bi.storage is 'How the hypertables and the stored sums are kept: chunks, size, what is compressed or dropped when, and what this edition can do.';
+comment on view bi.storage is 'How hypertables and stored sums are kept: chunks, size, what is compressed or dropped when, and what this edition can do.';
 comment on column bi.storage.table_name is 'The table, schema first.';
 comment on column bi.storage.kind is 'hypertable, rollup (a table of stored sums) or continuous aggregate.';
 comment on column bi.storage.chunk_interval is 'How much time a chunk holds; NULL = it has no chunks.';
@@ -47,6 +47,6 @@ comment on column bi.storage.compress_after is 'Age at which chunks are compress
 comment on column bi.storage.drop_after is 'Age at which chunks are dropped; NULL = never.';
 comment on column bi.storage.dropped_before is 'Rows before this time may be gone, their sums are kept; NULL = none is.';
 comment on column bi.storage.is_kept_whole is 'Whether no row of it may be dropped.';
-comment on column bi.storage.pending_count is 'Changes not summed yet (internal.refresh_rollups); NULL for the sums themselves.';
+comment on column bi.storage.pending_count is 'Changes not stored as sums yet; NULL for the sums themselves.';
 comment on column bi.storage.changed_at is 'When its policy was last changed.';
 comment on column bi.storage.changed_by is 'Database role that did.';

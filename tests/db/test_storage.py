@@ -369,7 +369,7 @@ def test_rows_that_come_while_a_refresh_runs_are_not_lost(filled_url: str) -> No
         assert count[0] > 20
 
 
-def test_a_transaction_sees_its_own_rows_in_the_sums(filled_url: str) -> None:
+def test_a_transaction_sees_its_own_rows_in_the_sums(filled_url: str, server_url: str) -> None:
     with psycopg.connect(filled_url) as db:
         db.execute(LATE.format(3))
         assert answers(db) == expected(db)
@@ -380,8 +380,12 @@ def test_a_transaction_sees_its_own_rows_in_the_sums(filled_url: str) -> None:
         assert answers(db) == expected(db)
         db.execute("select internal.refresh_rollups()")
         assert answers(db) == expected(db)
-        # On Community TimescaleDB empties the days, after this transaction.
-        assert db.execute("select count(*) from core.movement_week_stored").fetchone() == (0,)
+        if community(server_url):
+            # TimescaleDB empties its days after this transaction: until then it all stays pending.
+            assert pending(db) > 0
+        else:
+            assert pending(db) == 0
+            assert db.execute("select count(*) from core.movement_week_stored").fetchone() == (0,)
 
 
 # ------------------------------------------------------------------------------------------ policies
