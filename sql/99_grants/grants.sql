@@ -66,6 +66,9 @@ grant execute on function api.health(text) to weighhouse_analyst, weighhouse_fit
 grant execute on function api.list_alerts(text, text, text, text, timestamptz, timestamptz, int, text) to weighhouse_analyst, weighhouse_fitter;
 revoke select on core.webhook from weighhouse_analyst;
 
+-- bi.storage says what the edition can do.
+grant execute on function core.edition() to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
+
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
