@@ -59,6 +59,8 @@ to weighhouse_analyst, weighhouse_fitter;
 -- What norms allow.
 grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int), internal.check_days(date, date)
 to weighhouse_analyst, weighhouse_fitter;
+-- Why a model would be retrained.
+grant execute on function api.retraining_reasons(text) to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
