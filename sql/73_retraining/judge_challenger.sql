@@ -16,7 +16,8 @@ begin atomic
         select g.old, g.new, g.significant, g.minor, g.improvement, round(g.improvement::numeric, 2) as shown
         from (
             select x.old, x.new, x.significant, x.minor,
-                case when x.old > 0 then 100 * (x.old - x.new) / x.old when x.old = 0 and x.new = 0 then 0::float8 end as improvement
+                -- A billionth of a percent is the noise of arithmetic: no error at all.
+                case when x.old > 1e-9 then 100 * (x.old - x.new) / x.old when x.old <= 1e-9 and x.new <= 1e-9 then 0::float8 end as improvement
             from (
                 values (judge_challenger.old_score, judge_challenger.new_score, judge_challenger.significant_percent, judge_challenger.minor_percent)
             ) as x (old, new, significant, minor)
