@@ -123,6 +123,7 @@ begin
         group by i.ordinal, o.n
         $statement$, internal.observation_query(definition, null), internal.key_condition(definition.key_columns, 'o', 'i.series_key')
     );
+    create index if not exists contest_actual_idx on pg_temp.contest_actual (ordinal, n);
     analyze pg_temp.contest_actual;
     insert into pg_temp.contest (place, series_id, fold, step, origin_step, target_step, actual)
     select w.place, w.series_id, w.fold, k.step, w.origin_step, w.origin_step + k.step,

@@ -11,6 +11,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from loader import schema
 from tests.db.domain import rows, value
 from tests.db.test_models import create, fit, in_background, one, refused, sold, wait_for
 from weighhouse.forecasting import kind as kind_of
@@ -629,3 +630,12 @@ def test_eight_at_once_retrain_once_and_a_cancel_leaves_nothing(fresh_url: str) 
         assert deployed(db)["version"] == 2
         # Who was cancelled is on record once somebody else ran.
         assert value(db, "select count(*) from core.training_run where status = 'cancelled'") == 1
+
+    # The revision goes and comes back: decisions and versions stay, evidence and policies go.
+    schema.downgrade(fresh_url, "0014")
+    schema.upgrade(fresh_url)
+    with psycopg.connect(fresh_url) as db:
+        assert deployed(db)["version"] == 2 and deployed(db)["parameters_fitted_at"] is not None
+        assert one(db, "select * from bi.retraining")["decision"] == "deployed"
+        assert value(db, "select count(*) from core.retraining_policy where model is null") == 1
+        assert retrain(db)["forecast_count"] is None

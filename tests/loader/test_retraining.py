@@ -17,7 +17,7 @@ def shop(fresh_url: str) -> str:
         connection.execute("create schema shop")
         sale = (
             "select '2026-01-01'::date + t as at, 'north' as branch,"
-            " (50 + 10 * (t % 7) + t * 37 % 11) * case when t < 100 then 1.0 else 2.0 end as quantity"
+            " (50 + 10 * (t % 7) + t * 37 % 11) * (1 + (t >= 100)::int)::float8 as quantity"
             " from generate_series({}) as t"
         )
         connection.execute(f"create table shop.sale as {sale.format('0, 99')}")
