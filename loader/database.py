@@ -109,7 +109,11 @@ def explain(error: psycopg.Error, *, what: str = "") -> LoaderError:
     primary = primary.removeprefix("plpy.Error: ")  # PL/Python puts it before what a kernel says
     nothing = f"nothing of {what} was loaded" if what else "nothing was changed"
     if state == "55P03":
-        return Busy(f"another run holds the lock; {nothing}", hint="wait for it, then run again")
+        return Busy(
+            f"another run holds the lock; {nothing}",
+            detail=primary,
+            hint="wait for it, then run again",
+        )
     if state == "53100":
         return Refused(
             f"disk full on server; {nothing}",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
+import psycopg
 import typer
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -219,6 +220,98 @@ def _fit_line(row: dict[str, Any]) -> str:
         f" + updated {row['updated_count']} + fell back {row['fell_back_count']}"
         f" + failed {row['failed_count']}  {row['duration_seconds']:.1f} s"
     )
+
+
+RETRAINED = ["model", "decision", "decision_reason", "old_version", "new_version", "metric"]
+RETRAINED += ["old_score", "new_score", "baseline_score", "improvement_percent", "window_from"]
+RETRAINED += ["window_to", "forecast_count", "seconds", "error"]
+
+
+def _retrain(model: str, reason: str | None) -> dict[str, Any]:
+    with database.connect(settings.resolved(), autocommit=True) as connection:
+        # A server that is to look for us stops soon after we are gone.
+        connection.execute("set client_connection_check_interval = '1s'")
+        with _progress(model):
+            connection.execute("call api.run_retraining(%s, %s)", (model, reason))
+        with connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                "select r.*, r.duration_seconds as seconds from bi.retraining as r"
+                " where r.model = %s order by r.retraining_id desc limit 1",
+                (model,),
+            ).fetchone()
+    assert row is not None
+    return {name: row[name] for name in RETRAINED}
+
+
+def _retrain_due() -> list[dict[str, Any]]:
+    """Retrain what has a reason, each model in a transaction of its own."""
+    with ready() as connection:
+        due = connection.execute("select model, reason from internal.due_models()").fetchall()
+    rows = []
+    for model, reason in due:
+        try:
+            rows.append(_retrain(model, reason))
+        except psycopg.errors.LockNotAvailable as error:
+            found = {"model": model, "decision": "busy", "error": str(error).splitlines()[0]}
+            rows.append(dict.fromkeys(RETRAINED) | found)
+    return rows
+
+
+def _retrained_line(row: dict[str, Any]) -> str:
+    line = f"{row['model']} {row['decision']}: {row['error'] or row['decision_reason']}"
+    if row["old_score"] is not None:
+        line += (
+            f"  {row['metric']} {row['old_score']:.2f} -> {row['new_score']:.2f}"
+            f" over {row['forecast_count']} forecasts"
+        )
+    if row["baseline_score"] is not None:
+        line += f", seasonal naive {row['baseline_score']:.2f}"
+    if row["seconds"] is not None:
+        line += f"  {row['seconds']:.1f} s"
+    return line
+
+
+@models_app.command("retrain")
+def models_retrain(
+    model: Annotated[str | None, typer.Argument(help="Name of the model.")] = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="All models that have a reason (bi.retraining_due).")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what it would decide, and how long it takes."),
+    ] = False,
+    reason: Reason = None,
+) -> None:
+    """Fits a challenger, and puts it in force if it beats the version in force on the same data.
+
+    Exit code 1 when a challenger could not be fitted (the version in force serves on), 6 when
+    another session fits or retrains the model.
+    """
+    if (model is None) != due:
+        raise UsageError("name a model, or --due", hint="loader models retrain sales")
+    if due and (dry_run or reason):
+        raise UsageError(
+            "--due goes with neither --dry-run nor --reason", hint="name one model for these"
+        )
+    with database.explaining():
+        if model is None:
+            rows = _retrain_due()
+        elif dry_run:
+            rows = [
+                dict.fromkeys(RETRAINED) | {"model": model} | row
+                for row in call("retrain_model", model=model, reason=reason, dry_run=True)
+            ]
+        else:
+            with ready():
+                pass
+            rows = [_retrain(model, reason)]
+    say(
+        rows if due else rows[0],
+        lambda: "\n".join(map(_retrained_line, rows)) or "no model is due",
+    )
+    if any(row["decision"] in ("failed", "busy") for row in rows):
+        raise typer.Exit(1)
 
 
 @models_app.command("forecast")

@@ -1,16 +1,34 @@
+create function internal.lock_model(model text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not pg_try_advisory_xact_lock(x'5745494d'::int, hashtext(model)) then
+        raise exception 'model % is being fitted, evaluated or retrained already (%)', model, (
+            -- Since when: of other roles' sessions only who may see them is told.
+            select string_agg(concat_ws(' ', 'pid', l.pid, 'since ' || to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS')), ', ')
+            from pg_locks as l
+            left join pg_stat_activity as a on a.pid = l.pid
+            where l.locktype = 'advisory' and l.classid = x'5745494d'::int::oid
+              and l.objid::bigint = hashtext(lock_model.model)::bigint & x'ffffffff'::bigint and l.granted and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+        ) using errcode = '55P03', hint = 'Wait for it, or cancel it with pg_cancel_backend.';
+    end if;
+end
+$$;
+
+comment on function internal.lock_model(text) is
+'Takes the lock of a model until the transaction ends: fits, evaluations and retrainings of it come one after the other.
+
+Raises 55P03 while another session holds it.';
+
 create function internal.open_run(model text, task text, options jsonb default '{}', run_id bigint default null)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not pg_try_advisory_xact_lock(x'5745494d'::int, hashtext(model)) then
-        raise exception 'model % is being fitted or evaluated already (pid %)', model, (
-            select string_agg(l.pid::text, ', ') from pg_locks as l
-            where l.locktype = 'advisory' and l.classid = x'5745494d'::int::oid
-              and l.objid::bigint = hashtext(open_run.model)::bigint & x'ffffffff'::bigint and l.granted and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-        ) using errcode = '55P03', hint = 'Wait for it, or cancel it with pg_cancel_backend.';
-    end if;
+    perform internal.lock_model(model);
     -- A run whose session is gone did not end: the lock just taken says that nobody else runs.
     update core.training_run as r
     set status = 'cancelled', finished_at = clock_timestamp(), error = 'its session ended before the run did'

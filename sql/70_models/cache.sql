@@ -74,6 +74,8 @@ begin
     with gone as (
         delete from cache.ml_models as c
         where not exists (select from core.run_outcome as o where o.ml_model_id = c.id)
+          -- The full fit behind an update says what its parameters have seen.
+          and not exists (select from cache.ml_models as u where u.fitted_id = c.id)
           and (
               c.last_used_at < now() - prune_cache.unused or c.invalidated_at is not null
               or exists (select from pg_temp.pruned_version as p where p.model = c.model_name)

@@ -41,12 +41,13 @@ begin
     create temp table if not exists fit_result (
         series_id int, data_hash text, kind text, version int, updatable boolean, parameters jsonb, label text, note text,
         fell_back_from text, reason text, sqlstate text, hint text, length int, first_step bigint, last_step bigint, gaps int, forecast jsonb,
-        id uuid, fitted_length int
+        id uuid, fitted_length int, fitted_id uuid, fitted_at timestamptz
     ) on commit drop;
     truncate pg_temp.fit_result;
     insert into pg_temp.fit_result
     select i.series_id, i.data_hash, r.kind, r.format, r.updatable, r.parameters, coalesce(c.label, r.label), r.note, r.fell_back_from, r.reason,
-        r.sqlstate, r.hint, r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), coalesce(c.fitted_length, r.length)
+        r.sqlstate, r.hint, r.length, r.first_step, r.last_step, r.gaps, r.forecast, gen_random_uuid(), coalesce(c.fitted_length, r.length),
+        coalesce(c.fitted_id, case when c.data_length = c.fitted_length then c.id end), coalesce(c.fitted_at, clock_timestamp())
     from jsonb_array_elements(results) with ordinality as e (value, place)
     inner join pg_temp.series_input as i on i.ordinal = ordinals[e.place]
     -- An update keeps what its first fit was called, and how long that was.
@@ -67,10 +68,11 @@ begin
     from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.series_id) as f
     where f.data_hash = r.data_hash and f.id <> r.id;
     insert into cache.ml_models (id, model_name, kind, fitted_kind, options_hash, data_hash, parameters, signature, label, note, data_length, fitted_length,
-        gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason)
+        gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason, fitted_id, fitted_at)
     select distinct on (r.id) r.id, definition.name, definition.kind, r.kind, store_fits.options_hash, r.data_hash, r.parameters,
         internal.sign_model(r.kind, r.version, r.data_hash, r.parameters::text), r.label, r.note, r.length, coalesce(r.fitted_length, r.length),
-        r.gaps, internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason
+        r.gaps, internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason, r.fitted_id,
+        r.fitted_at
     from pg_temp.fit_result as r
     where r.parameters is not null
     order by r.id, r.series_id;
@@ -135,7 +137,14 @@ $$;
 comment on function internal.forecast_models(uuid [], int, float8 []) is
 'Forecasts stored models from the memory of the session, and from the table what is not in it. Raises as internal.forecast_stored.';
 
-create function internal.fit_relation(definition core.model_definition, run_id bigint, refit boolean)
+create function internal.fit_run(version_id int)
+returns bigint
+language sql stable
+return (select min(r.id) from core.training_run as r where r.version_id = fit_run.version_id and r.task = 'fit');
+
+comment on function internal.fit_run(int) is 'Gives the run that made a version: its outcomes name the parameters of each series; NULL = none.';
+
+create function internal.fit_relation(definition core.model_definition, run_id bigint, refit boolean, continued core.model_versions default null)
 returns table (version_id int, is_new boolean, row_count bigint, series_count int)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -153,7 +162,15 @@ declare
     batch record;
     results jsonb;
     done_count int := 0;
+    known_run bigint;
 begin
+    if continued.id is not null then
+        -- It goes on as it was fitted, whatever the definition says by now: that is for the retraining.
+        definition.kind := continued.options ->> 'kind';
+        definition.options := continued.options;
+        definition.grid := continued.options -> 'grid';
+        known_run := internal.fit_run(continued.id);
+    end if;
     definition.grid := internal.settled_grid(definition);
     row_count := internal.hash_series(definition);
     select count(*) into series_count from pg_temp.series_input;
@@ -174,7 +191,17 @@ begin
     perform internal.show_progress('fit', definition.name, 0, series_count);
 
     -- The same content was fitted before: nothing is computed.
-    if not refit then
+    if continued.id is not null then
+        insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, note, ml_model_id, data_hash, observation_count,
+            gap_count, first_time, last_time)
+        select fit_relation.run_id, i.series_id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, o.note, c.id, o.data_hash,
+            c.data_length, c.gap_count, c.first_data_date, c.last_data_date
+        from pg_temp.series_input as i
+        inner join core.run_outcome as o on o.run_id = known_run and o.series_id = i.series_id
+        inner join cache.ml_models as c on c.id = o.ml_model_id
+        where i.last_step <= internal.step_number(definition.grid, c.last_data_date);
+        get diagnostics done_count = row_count;
+    elsif not refit then
         insert into core.run_outcome (run_id, series_id, outcome, kind, label, reason, note, ml_model_id, data_hash, observation_count,
             gap_count, first_time, last_time)
         select fit_relation.run_id, i.series_id, 'cached', c.fitted_kind, c.label, c.fall_back_reason, c.note, c.id, c.data_hash,
@@ -200,11 +227,13 @@ begin
             inner join core.model_series as x on x.id = o.series_id and x.model = definition.name
             inner join cache.ml_models as c on c.id = o.ml_model_id
             where not fit_relation.refit and c.kind = definition.kind and c.options_hash = fit.options_hash
-              and c.supports_incremental and c.fitted_kind = c.kind and c.invalidated_at is null
-              and c.trained_at > now() - definition.time_to_live
+              and c.supports_incremental and c.fitted_kind = c.kind
+              and case when continued.id is null then c.invalidated_at is null and c.trained_at > now() - definition.time_to_live
+                  else o.run_id = known_run end
             order by o.series_id, o.run_id desc
         ) as p on p.series_id = i.series_id
-            and i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length between p.data_length + 1 and 1.1 * p.fitted_length
+            and i.last_step - internal.step_number(definition.grid, p.last_data_date) + p.data_length
+            between p.data_length + 1 and case when continued.id is null then 1.1 * p.fitted_length else 'infinity' end
         where not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.series_id = i.series_id);
         delete from pg_temp.series_input as i
         where not exists (select from pg_temp.fit_todo as t where t.ordinal = i.ordinal);
@@ -216,7 +245,8 @@ begin
         update pg_temp.fit_todo as t set known_id = null
         from pg_temp.series_input as i, cache.ml_models as c
         where i.ordinal = t.ordinal and c.id = t.known_id and not (
-            i.prefix_hash = c.data_hash and internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature)
+            -- A past corrected since is for the next full fit: who goes on keeps what the parameters made of it.
+            (i.prefix_hash = c.data_hash or continued.id is not null) and internal.is_signed_model(c.fitted_kind, c.version, c.data_hash, c.parameters::text, c.signature)
         );
 
         foreach task in array array['updated', 'fitted'] loop
@@ -261,7 +291,8 @@ begin
     if not exists (select from core.run_outcome as o where o.run_id = fit_relation.run_id and o.outcome not in ('cached', 'failed')) then
         select v.id into version_id
         from core.model_versions as v
-        where v.model = definition.name and v.data_hash = version_hash and v.status <> 'failed'
+        where v.model = definition.name and v.status <> 'failed'
+          and case when continued.id is null then v.data_hash = version_hash else v.id = continued.id end
         order by v.version desc limit 1;
     end if;
     is_new := version_id is null;
@@ -269,10 +300,13 @@ begin
         version_id := internal.add_version(definition.name, complete || jsonb_build_object('kind', definition.kind, 'grid', definition.grid), version_hash);
         update core.model_versions as v
         set series_count = p.fitted_count, window_start = p.first_time, window_end = p.last_time,
-            status = case when p.fitted_count = 0 then 'failed' else 'trained' end
+            status = case when p.fitted_count = 0 then 'failed' else 'trained' end,
+            model_type = definition.kind, continued_version_id = continued.id, parameters_fitted_at = p.fitted_at
         from (
-            select count(o.ml_model_id) as fitted_count, min(o.first_time) as first_time, max(o.last_time) as last_time
-            from core.run_outcome as o where o.run_id = fit_relation.run_id
+            select count(o.ml_model_id) as fitted_count, min(o.first_time) as first_time, max(o.last_time) as last_time, min(c.fitted_at) as fitted_at
+            from core.run_outcome as o
+            left join cache.ml_models as c on c.id = o.ml_model_id
+            where o.run_id = fit_relation.run_id
         ) as p
         where v.id = fit_relation.version_id;
         insert into pg_temp.fit_forecast (series_id, step, target_time, forecast, lower_80, upper_80, lower_95, upper_95)
@@ -294,12 +328,13 @@ begin
 end
 $$;
 
-comment on function internal.fit_relation(core.model_definition, bigint, boolean) is
+comment on function internal.fit_relation(core.model_definition, bigint, boolean, core.model_versions) is
 'Fits all series of a model over a relation: an outcome for each, and a version with its forecasts unless nothing changed.
 
-Returns the version; is_new false = the content is that of an earlier one. Raises ML101 when there is no row.';
+continued: a version whose parameters are kept, whatever their age, and take in what is newer; series it does not know, or cannot
+go on with, are fitted. Returns the version; is_new false = the content is that of an earlier one (of the continued one). Raises ML101 when there is no row.';
 
-create function internal.run_fit(model text, refit boolean, deploy boolean, run_id bigint)
+create function internal.run_fit(model text, refit boolean, deploy boolean, run_id bigint, continued core.model_versions default null)
 returns table (version_id int, is_new boolean)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -310,8 +345,9 @@ declare
     has_deployed boolean;
     failed_count int;
 begin
-    run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('refit', refit, 'deploy', deploy), run_id);
-    select * into fit from internal.fit_relation(definition, run_id, coalesce(refit, false));
+    run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('refit', refit, 'deploy', deploy)
+        || case when continued.id is null then '{}' else jsonb_build_object('continued', continued.version) end, run_id);
+    select * into fit from internal.fit_relation(definition, run_id, coalesce(refit, false), continued);
     update core.model_versions as v set duration_seconds = extract(epoch from clock_timestamp() - r.started_at)
     from core.training_run as r
     where r.id = run_fit.run_id and v.id = fit.version_id and fit.is_new;
@@ -339,7 +375,8 @@ begin
 end
 $$;
 
-comment on function internal.run_fit(text, boolean, boolean, bigint) is 'Fits a model in the run given, or one of its own; see api.fit_model.';
+comment on function internal.run_fit(text, boolean, boolean, bigint, core.model_versions) is
+'Fits a model in the run given, or one of its own; see api.fit_model. continued: as for internal.fit_relation.';
 
 create function api.fit_model(model text, refit boolean default false, deploy boolean default null)
 returns table (

@@ -68,6 +68,8 @@ revoke select on core.webhook from weighhouse_analyst;
 
 -- bi.storage says what the edition can do.
 grant execute on function core.edition() to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
+-- Why a model would be retrained.
+grant execute on function api.retraining_reasons(text) to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
