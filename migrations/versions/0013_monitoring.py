@@ -101,8 +101,6 @@ alter table core.settings disable trigger record_change;
 insert into core.settings (name, value, default_value, description)
 select s.name, s.value::jsonb, s.value::jsonb, s.description
 from (values
-    ('monitoring.mape_warning', '10', 'MAPE over 7 days above which a model is in warning where no alert rule says, percent.'),
-    ('monitoring.mape_critical', '15', 'MAPE over 7 days above which a model is critical where no alert rule says, percent.'),
     ('monitoring.coverage_95_warning', '85', 'Share of actual values inside the 95 % interval over 30 days below which a model is in warning, percent.'),
     ('monitoring.coverage_min_count', '20', 'Forecasts it takes to judge the coverage.'),
     ('monitoring.stable_percent', '5', 'A MAPE that differs by at most this from that of the window before is stable, percent.'),

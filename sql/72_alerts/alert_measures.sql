@@ -91,7 +91,7 @@ begin atomic
     ),
 
     fits as (
-        select v.model, v.version, greatest(v.created_date, r.decided_at) as looked_at, p.max_age
+        select v.model, v.version, greatest(coalesce(v.parameters_fitted_at, v.created_date), r.decided_at) as looked_at, p.max_age
         from core.model_versions as v
         inner join core.model_definition as d on d.name = v.model and d.source is not null
         cross join lateral (

@@ -50,15 +50,14 @@ comment on column bi.data_freshness.status is
 
 create or replace view bi.health as
 with limits as (
-    select coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.mape_warning'), 10) as mape_warning,
-        coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.mape_critical'), 15) as mape_critical,
-        coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.coverage_95_warning'), 85) as coverage_warning,
+    select coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.coverage_95_warning'), 85) as coverage_warning,
         coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.coverage_min_count'), 20) as coverage_count,
         coalesce(max((c.value #>> '{}')::float8) filter (where c.name = 'monitoring.job_grace_minutes'), 15) as job_minutes
     from core.settings as c
     where c.name like 'monitoring.%'
 ), deployed as materialized (
-    select v.model, v.version, v.created_date, d.source is not null as has_source, l.last_day, w.mape, w.coverage_95, w.coverage_count
+    select v.model, v.version, coalesce(v.parameters_fitted_at, v.created_date) as fitted_at, d.source is not null as has_source, l.last_day, w.mape,
+        w.coverage_95, w.coverage_count
     from core.model_versions as v
     inner join core.model_definition as d on d.name = v.model
     left join lateral (
@@ -99,13 +98,13 @@ select 'accuracy ' || d.model as component, d.model,
     end as reason,
     d.mape as value, case when d.mape > t.critical then t.critical else t.warning end as threshold
 from deployed as d
-cross join limits as l
--- Rules of alerts have the last word.
+-- What is worth an alert is not healthy; a rule that is off says nothing.
 cross join lateral (
-    select coalesce(min(r.threshold) filter (where r.name = 'mape_warning'), l.mape_warning) as warning,
-        coalesce(min(r.threshold) filter (where r.name = 'mape_critical'), l.mape_critical) as critical
+    select min(coalesce(o.threshold, r.threshold)) filter (where r.name = 'mape_warning') as warning,
+        min(coalesce(o.threshold, r.threshold)) filter (where r.name = 'mape_critical') as critical
     from core.alert_rule as r
-    where r.name in ('mape_warning', 'mape_critical')
+    left join core.alert_rule_override as o on o.rule = r.name and o.model = d.model
+    where r.name in ('mape_warning', 'mape_critical') and coalesce(o.is_active, r.is_active)
 ) as t
 union all
 select 'coverage ' || d.model, d.model,
@@ -117,10 +116,13 @@ cross join limits as l
 where d.coverage_95 is not null
 union all
 select 'age ' || d.model, d.model,
-    case when now() - d.created_date > 2 * p.max_age then 'critical' when now() - d.created_date > p.max_age then 'warning' else 'healthy' end,
-    format('version %s was fitted %s days ago', d.version, floor(extract(epoch from now() - d.created_date) / 86400)),
-    extract(epoch from now() - d.created_date)::float8 / 86400, extract(epoch from p.max_age)::float8 / 86400
+    case when g.age > 2 * p.max_age then 'critical' when g.age > p.max_age then 'warning' else 'healthy' end,
+    format('version %s was fitted, or last kept by a retraining, %s days ago', d.version, floor(extract(epoch from g.age) / 86400)),
+    extract(epoch from g.age)::float8 / 86400, extract(epoch from p.max_age)::float8 / 86400
 from deployed as d
+cross join lateral (
+    select now() - greatest(d.fitted_at, max(r.finished_at)) as age from core.model_retraining_log as r where r.model = d.model and r.decision <> 'failed'
+) as g
 cross join lateral (
     select x.max_age from core.retraining_policy as x where x.model = d.model or x.model is null order by x.model nulls last limit 1
 ) as p
@@ -188,12 +190,13 @@ comment on column bi.health.value is
 comment on column bi.health.threshold is 'What it is held against, in the same unit; NULL = nothing.';
 
 create or replace view bi.model_status as
-select d.name as model, d.kind, v.version, extract(epoch from now() - v.created_date)::float8 / 86400 as age_days, v.created_date as fitted_at,
-    v.deployed_at, v.series_count, v.window_end as fitted_until, f.time as data_until, f.age_hours as data_age_hours, s.n as scored_count,
+select d.name as model, d.kind, v.version, extract(epoch from now() - f.fitted_at)::float8 / 86400 as age_days, f.fitted_at,
+    v.deployed_at, v.series_count, v.window_end as fitted_until, a.time as data_until, a.age_hours as data_age_hours, s.n as scored_count,
     l.last_day as last_metrics_day, h.mape as mape_7_days, h.status, h.reason
 from core.model_definition as d
 left join core.model_versions as v on v.model = d.name and v.status = 'deployed'
-left join bi.data_freshness as f on f.model = d.name
+left join bi.data_freshness as a on a.model = d.name
+cross join lateral (select coalesce(v.parameters_fitted_at, v.created_date) as fitted_at) as f
 left join lateral (
     select max(m.day) as last_day from core.model_performance_metrics as m where m.model = d.name and m.segment_by is null
 ) as l on true
@@ -213,8 +216,8 @@ comment on view bi.model_status is 'How each model stands: the version in force,
 comment on column bi.model_status.model is 'The model.';
 comment on column bi.model_status.kind is 'Kind of model.';
 comment on column bi.model_status.version is 'The version in force; NULL = none.';
-comment on column bi.model_status.age_days is 'Days since it was fitted.';
-comment on column bi.model_status.fitted_at is 'When it was fitted.';
+comment on column bi.model_status.age_days is 'Days since its parameters were fitted; taking in newer data does not make it younger.';
+comment on column bi.model_status.fitted_at is 'When its parameters were fitted.';
 comment on column bi.model_status.deployed_at is 'When it was put in force.';
 comment on column bi.model_status.series_count is 'Series it can forecast.';
 comment on column bi.model_status.fitted_until is 'Last observation it was fitted on; NULL = not recorded.';

@@ -67,7 +67,7 @@ class Quarter:
         self.connection.execute("grant select on shop.sale to weighhouse_fitter")
         self.connection.execute(
             "select * from api.create_model('sales', 'shop.sale', 'sold_on', 'quantity', '{branch}',"
-            " %s, '{\"step\": \"1 day\", \"horizon\": 14}')",
+            ' %s, \'{"step": "1 day", "horizon": 14}\')',
             (kind,),
         )
         started = self.one("select clock_timestamp()")

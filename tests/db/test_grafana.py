@@ -66,9 +66,7 @@ def written_out(query: str, values: dict[str, list[object]]) -> str:
 
 
 @pytest.mark.parametrize(("name", "title"), PANELS)
-def test_every_panel_shows_something(
-    shop: psycopg.Connection[Any], name: str, title: str
-) -> None:
+def test_every_panel_shows_something(shop: psycopg.Connection[Any], name: str, title: str) -> None:
     board = DASHBOARDS[name]
     panel = next(panel for panel in board["panels"] if panel["title"] == title)
     values = chosen(board, shop)
