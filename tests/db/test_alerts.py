@@ -376,7 +376,8 @@ def test_setting_what_is_set_changes_no_row_and_leaves_a_trail(quiet: Connection
         )
     trail = rows(
         quiet,
-        "select table_name, action, before::text as before, after::text as after from core.audit_log order by id",
+        "select table_name, action, before::text as before, after::text as after from core.audit_log"
+        " where table_name <> 'job' order by id",
     )
     assert [(row["table_name"], row["action"]) for row in trail] == [
         ("alert_rule", "update"), ("alert_rule_override", "insert"), ("webhook", "insert")

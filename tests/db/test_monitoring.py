@@ -552,12 +552,15 @@ def test_open_alerts_and_their_rules_count(db: Connection) -> None:
     deployed(db)
     measured(db, [5] * 30, inside=10)
     db.execute(
-        "insert into core.alert_rule (name, description, measure, severity, threshold) values"
-        " ('mape_warning', 'd', 'mape', 'warning', 4), ('mape_critical', 'd', 'mape', 'critical', 8)"
-        " on conflict (name) do update set threshold = excluded.threshold"
+        "select api.set_alert_rule('mape_warning', 4), api.set_alert_rule('mape_critical', 8)"
     )
     found = health(db, "accuracy sales")
     assert (found["status"], found["threshold"]) == ("warning", 4)
+    db.execute("select api.set_alert_rule('mape_critical', 4.5, model => 'sales')")
+    assert health(db, "accuracy sales")["status"] == "critical"
+    db.execute("select api.set_alert_rule('mape_critical', is_active => false)")
+    db.execute("select api.reset_alert_rule('mape_critical', 'sales')")
+    assert health(db, "accuracy sales")["status"] == "warning"
     for severity in ("warning", "critical"):
         db.execute(
             "insert into core.alert (rule, subject, severity, message) values ('mape_warning', %s, %s, 'm')",
