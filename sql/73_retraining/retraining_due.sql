@@ -18,14 +18,13 @@ cross join lateral (
     select x.* from core.retraining_policy as x where x.model = v.model or x.model is null order by x.model nulls last limit 1
 ) as p
 left join lateral (
-    select 100 * sum(m.percent_error_sum) / nullif(sum(m.percent_count), 0) as mape
-    from core.model_performance_metrics as m
-    inner join line as l on l.deployed_id = v.id and l.version = m.version
-    where m.model = v.model and m.segment_by is null
-      -- The last days that were scored: a source may lag behind the clock.
-      and m.day > (
-          select max(n.day) from core.model_performance_metrics as n where n.model = v.model and n.version = l.version and n.segment_by is null
-      ) - 30
+    -- The last days that were scored (a source may lag behind the clock), as far as these parameters were in force on them.
+    select 100 * sum(p.percent_error_sum) / nullif(sum(p.percent_count), 0) as mape
+    from bi.deployed_performance as p
+    inner join line as l on l.deployed_id = v.id and l.version = p.version
+    where p.model = v.model and p.day > (
+        select max(n.day) from core.model_performance_metrics as n where n.model = v.model and n.segment_by is null
+    ) - 7
 ) as e on true
 left join lateral (
     select sum(c.data_length - c.fitted_length) as taken_in
@@ -60,7 +59,7 @@ comment on view bi.retraining_due is 'Why each model in force would be retrained
 comment on column bi.retraining_due.model is 'The model.';
 comment on column bi.retraining_due.version is 'The version in force.';
 comment on column bi.retraining_due.reason is
-'MAPE (last 30 days scored), age of the fit, new observations (taken in or scored since), changed definition, cannot go on (with its parameters).';
+'MAPE (last 7 days scored), age of the fit, new observations (taken in or scored since), changed definition, cannot go on (with its parameters).';
 comment on column bi.retraining_due.value is 'What it is now; NULL = not known, or a yes or no.';
 comment on column bi.retraining_due.threshold is 'Above which it is due (bi.retraining_policy).';
 comment on column bi.retraining_due.unit is 'Unit of value and threshold.';

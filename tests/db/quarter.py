@@ -113,6 +113,8 @@ def live_a_while(url: str, days: int = 10) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         quarter = Quarter(connection)
         quarter.open()
+        connection.execute("select * from api.start_clock('worker')")
+        connection.execute("select api.add_webhook('https://alerts.example.com/shop')")
         for day in range(days):
             if day == 4:
                 quarter.factor["north"] = 2.5

@@ -504,9 +504,9 @@ def test_the_reasons_are_rows_with_their_thresholds(db: Connection) -> None:
         "insert into core.model_performance_metrics (model, version, day, n, percent_count, percent_error_sum,"
         " absolute_error_sum, squared_error_sum, error_sum, absolute_actual_sum, inside_80_count, inside_95_count)"
         " select 'sales', 1, day, 10, 10, share, 1, 1, 1, 1, 1, 1 from (values ('2020-01-01'::date, 90.0),"
-        " ('2020-04-01', 1), ('2020-04-20', 2)) as d (day, share)"
+        " ('2020-04-13', 90), ('2020-04-14', 1), ('2020-04-20', 2)) as d (day, share)"
     )
-    # (1 + 2) / 20; January is more than 30 days before.
+    # (1 + 2) / 20: the last seven days.
     assert reasons(db)["MAPE"]["value"] == pytest.approx(15)
     assert not reasons(db)["MAPE"]["is_due"]
     db.execute("select api.set_retraining_policy('sales', mape_threshold => 14.9)")
