@@ -513,13 +513,11 @@ insert into core.storage_policy (table_name, is_kept_whole, segment_by, order_by
     'Half a year: a row a day and segment; a thousand series are 180 thousand rows in it.')
 on conflict do nothing;
 
--- State, since the shape of what is stored hangs on it. Everybody else asks this, or internal.edition().
-create function core.edition()
-returns text
-language sql stable parallel safe
-return case when current_setting('timescaledb.license', true) = 'timescale' then 'community' else 'apache' end;
-comment on function core.edition() is 'Tells which edition of TimescaleDB runs: community or apache. The one place that asks.';
-revoke all on function core.edition() from public;
+-- State, since the shape of what is stored hangs on it. A view, since tools may read views and call nothing of core.
+create view core.edition as
+select case when current_setting('timescaledb.license', true) = 'timescale' then 'community' else 'apache' end as edition;
+comment on view core.edition is 'Tells which edition of TimescaleDB runs. The one place that asks; internal.edition() gives the same.';
+comment on column core.edition.edition is 'community or apache.';
 
 create table core.rollup_pending (
     id bigint generated always as identity primary key,
@@ -548,7 +546,7 @@ comment on column core.rollup_pending.is_stored is 'True while a refresh has sto
         run(f"""
 do $do$
 begin
-    if core.edition() = 'community' then
+    if (select e.edition from core.edition as e) = 'community' then
         execute $shape${stored_continuous(subject)}$shape$;
     else
         execute $shape${stored_table(subject, "day")}$shape$;
@@ -593,6 +591,6 @@ $do$;
 """)
     run("""
 drop table core.rollup_pending;
-drop function core.edition();
+drop view core.edition;
 drop table core.storage_policy;
 """)

@@ -6,8 +6,8 @@ with chunk as materialized (
     group by 1
 )
 select t.table_name, 'hypertable' as kind, d.time_interval::text as chunk_interval, t.chunk_interval_reason, coalesce(c.chunk_count, 0) as chunk_count,
-    public.hypertable_size(to_regclass(t.table_name)) as size_bytes,
-    case core.edition() when 'community' then 'available' else 'not available' end as compression,
+    public.hypertable_size(r.oid) as size_bytes,
+    case (select e.edition from core.edition as e) when 'community' then 'available' else 'not available' end as compression,
     coalesce(c.compressed_chunk_count, 0) as compressed_chunk_count, 100.0::float8 * c.compressed_chunk_count / c.chunk_count as compressed_percent,
     t.compress_after::text as compress_after, t.drop_after::text as drop_after, t.dropped_before, t.is_kept_whole,
     (
@@ -17,6 +17,7 @@ select t.table_name, 'hypertable' as kind, d.time_interval::text as chunk_interv
     t.changed_at, t.changed_by
 from core.storage_policy as t
 inner join timescaledb_information.dimensions as d on format('%I.%I', d.hypertable_schema, d.hypertable_name) = t.table_name
+inner join pg_class as r on r.relnamespace = 'core'::regnamespace and 'core.' || r.relname = t.table_name
 left join chunk as c on c.table_name = t.table_name
 union all
 select format('%I.%I', r.relnamespace::regnamespace, r.relname), 'rollup', null, 'One table: no row of it is ever dropped.', 0, pg_total_relation_size(r.oid),
@@ -25,9 +26,10 @@ from pg_class as r
 where r.relnamespace = 'core'::regnamespace and r.relkind = 'r' and r.relname ~ '_(day|week|month)_stored$'
 union all
 select format('%I.%I', a.view_schema, a.view_name), 'continuous aggregate', d.time_interval::text, 'Ten times that of its hypertable, as TimescaleDB has it.',
-    coalesce(c.chunk_count, 0), public.hypertable_size(format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)::regclass),
+    coalesce(c.chunk_count, 0), public.hypertable_size(r.oid),
     'available', coalesce(c.compressed_chunk_count, 0), 100.0::float8 * c.compressed_chunk_count / c.chunk_count, null, null, null, true, null, null, null
 from timescaledb_information.continuous_aggregates as a
+inner join pg_class as r on r.relname = a.materialization_hypertable_name and r.relnamespace = '_timescaledb_internal'::regnamespace
 left join timescaledb_information.dimensions as d
     on d.hypertable_schema = a.materialization_hypertable_schema and d.hypertable_name = a.materialization_hypertable_name
 left join chunk as c on c.table_name = format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)

@@ -60,9 +60,6 @@ to weighhouse_analyst, weighhouse_fitter;
 grant execute on function api.norm_percent(int, float8), api.norm_loss(text, text, date, date), internal.find_norm(int), internal.check_days(date, date)
 to weighhouse_analyst, weighhouse_fitter;
 
--- bi.storage says what the edition can do.
-grant execute on function core.edition() to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
-
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;
