@@ -7,7 +7,9 @@ with chunk as materialized (
 )
 select t.table_name, 'hypertable' as kind, d.time_interval::text as chunk_interval, t.chunk_interval_reason, coalesce(c.chunk_count, 0) as chunk_count,
     public.hypertable_size(r.oid) as size_bytes,
-    case (select e.edition from core.edition as e) when 'community' then 'available' else 'not available' end as compression,
+    case when (select e.edition from core.edition as e) = 'community' and not exists (
+        select from pg_trigger as g where g.tgrelid = r.oid and g.tgoldtable is not null and g.tgtype & 8 > 0 and g.tgname <> 'note_delete'
+    ) then 'available' else 'not available' end as compression,
     coalesce(c.compressed_chunk_count, 0) as compressed_chunk_count, 100.0::float8 * c.compressed_chunk_count / c.chunk_count as compressed_percent,
     t.compress_after::text as compress_after, t.drop_after::text as drop_after, t.dropped_before, t.is_kept_whole,
     (
@@ -42,12 +44,12 @@ comment on column bi.storage.chunk_interval is 'How much time a chunk holds; NUL
 comment on column bi.storage.chunk_interval_reason is 'Why that long.';
 comment on column bi.storage.chunk_count is 'Chunks.';
 comment on column bi.storage.size_bytes is 'Size with indexes, bytes.';
-comment on column bi.storage.compression is 'available, or not available: the Apache edition cannot.';
+comment on column bi.storage.compression is 'available, or not available: the Apache edition cannot, nor can a table whose deleted rows the audit trail counts.';
 comment on column bi.storage.compressed_chunk_count is 'Compressed chunks.';
 comment on column bi.storage.compressed_percent is 'Share of compressed chunks, percent; NULL without chunks.';
 comment on column bi.storage.compress_after is 'Age at which chunks are compressed; NULL = never. Set by api.set_storage_policy.';
 comment on column bi.storage.drop_after is 'Age at which chunks are dropped; NULL = never.';
-comment on column bi.storage.dropped_before is 'Rows before this time may be gone, their sums are kept; NULL = none is.';
+comment on column bi.storage.dropped_before is 'Rows before this time are gone, their sums are kept; NULL = none is.';
 comment on column bi.storage.is_kept_whole is 'Whether no row of it may be dropped.';
 comment on column bi.storage.pending_count is 'Changes not stored as sums yet; NULL for the sums themselves.';
 comment on column bi.storage.changed_at is 'When its policy was last changed.';
