@@ -44,7 +44,7 @@ comment on column bi.storage.chunk_interval is 'How much time a chunk holds; NUL
 comment on column bi.storage.chunk_interval_reason is 'Why that long.';
 comment on column bi.storage.chunk_count is 'Chunks.';
 comment on column bi.storage.size_bytes is 'Size with indexes, bytes.';
-comment on column bi.storage.compression is 'available, or not available: the Apache edition cannot, nor can a table whose deleted rows the audit trail counts.';
+comment on column bi.storage.compression is 'available, or not available: the Apache edition cannot, nor a table whose deleted rows the audit trail counts.';
 comment on column bi.storage.compressed_chunk_count is 'Compressed chunks.';
 comment on column bi.storage.compressed_percent is 'Share of compressed chunks, percent; NULL without chunks.';
 comment on column bi.storage.compress_after is 'Age at which chunks are compressed; NULL = never. Set by api.set_storage_policy.';
