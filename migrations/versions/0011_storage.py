@@ -184,7 +184,7 @@ def pending_view(subject: Subject) -> str:
         bounds["day_to"] = f"greatest({bounds['day_to']}, y.kept_from)"
         source += f"""
 left join (
-    select greatest(t.dropped_before, now() - t.drop_after) + interval '24 hours' as kept_from
+    select t.dropped_before + interval '24 hours' as kept_from
     from core.storage_policy as t
     where t.table_name = 'core.{subject.table}' and t.dropped_before is not null
 ) as y on true"""
@@ -348,6 +348,19 @@ create trigger note_insert after insert on core.{subject.table} referencing new 
 create trigger note_update after update on core.{subject.table} referencing old table as was new table as becomes for each statement execute function {function}();
 create trigger note_delete after delete on core.{subject.table} referencing old table as was for each statement execute function {function}();
 create trigger note_truncate after truncate on core.{subject.table} for each statement execute function {function}();
+-- TimescaleDB allows no such trigger on deletes of a table with a columnstore: there each row is noted by itself.
+create function core.note_{subject.table}_row()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    {into} values ('{name}', {", ".join(f"old.{key}" for key in keys)}, old.{at}, old.{at});
+    return null;
+end
+$$;
+comment on function core.note_{subject.table}_row() is 'Notes that a row of core.{subject.table} was deleted, where it has a columnstore. Trigger function.';
+revoke all on function core.note_{subject.table}_row() from public;
 -- What is there already.
 {body.format("core." + subject.table)}
 """
@@ -493,7 +506,7 @@ comment on column core.storage_policy.compress_after is 'Age at which a chunk is
 comment on column core.storage_policy.drop_after is 'Age at which a chunk is dropped; NULL = never.';
 comment on column core.storage_policy.changed_at is 'When somebody last changed it.';
 comment on column core.storage_policy.changed_by is 'Database role that did.';
-comment on column core.storage_policy.dropped_before is 'Rows before this time may be gone: sums of such days are kept as they were; NULL = none was ever dropped.';
+comment on column core.storage_policy.dropped_before is 'Rows before this time are gone: sums of such days are kept as they were; NULL = none was ever dropped.';
 comment on column core.storage_policy.is_kept_whole is 'True for facts that everything is derived of: none may be dropped.';
 comment on column core.storage_policy.chunk_interval_reason is 'Why its chunks are as long as they are.';
 comment on column core.storage_policy.segment_by is 'Columns whose equal values are compressed together, comma separated; empty = none.';
@@ -513,13 +526,11 @@ insert into core.storage_policy (table_name, is_kept_whole, segment_by, order_by
     'Half a year: a row a day and segment; a thousand series are 180 thousand rows in it.')
 on conflict do nothing;
 
--- State, since the shape of what is stored hangs on it. Everybody else asks this, or internal.edition().
-create function core.edition()
-returns text
-language sql stable parallel safe
-return case when current_setting('timescaledb.license', true) = 'timescale' then 'community' else 'apache' end;
-comment on function core.edition() is 'Tells which edition of TimescaleDB runs: community or apache. The one place that asks.';
-revoke all on function core.edition() from public;
+-- State, since the shape of what is stored hangs on it. A view, since tools may read views and call nothing of core.
+create view core.edition as
+select case when current_setting('timescaledb.license', true) = 'timescale' then 'community' else 'apache' end as edition;
+comment on view core.edition is 'Tells which edition of TimescaleDB runs. The one place that asks; internal.edition() gives the same.';
+comment on column core.edition.edition is 'community or apache.';
 
 create table core.rollup_pending (
     id bigint generated always as identity primary key,
@@ -548,7 +559,7 @@ comment on column core.rollup_pending.is_stored is 'True while a refresh has sto
         run(f"""
 do $do$
 begin
-    if core.edition() = 'community' then
+    if (select e.edition from core.edition as e) = 'community' then
         execute $shape${stored_continuous(subject)}$shape$;
     else
         execute $shape${stored_table(subject, "day")}$shape$;
@@ -566,16 +577,31 @@ $do$;
         run(triggers(subject))
     run(store_views())
     run(dimension_triggers())
+    run(r"""
+-- A continuous aggregate cannot be refreshed inside a step of a job, which is one transaction, and a policy of TimescaleDB runs as
+-- the owner of the aggregate, which cannot log in: so the clock calls this.
+create procedure core.refresh_storage(job_id int default null, config jsonb default null)
+language plpgsql
+as $$
+begin
+    set local search_path = pg_catalog, pg_temp;
+    call api.refresh_aggregates();
+end
+$$;
+comment on procedure core.refresh_storage(int, jsonb) is 'Calls api.refresh_aggregates, as a job of TimescaleDB: add_job(''core.refresh_storage'', ''15 minutes'').';
+revoke all on procedure core.refresh_storage(int, jsonb) from public;
+""")
 
 
 def downgrade() -> None:
+    run("drop procedure core.refresh_storage(int, jsonb);")
     for table in dict.fromkeys(d[0] for d in DIMENSIONS):
         run(f"drop trigger note_update on core.{table}; drop function core.note_{table}_change();")
     run("drop view core.store_day, core.store_day_live, core.store_pending; drop table core.store_day_stored;")  # fmt: skip
     for subject in SUBJECTS:
         name = subject.name
         run("".join(f"drop trigger note_{event} on core.{subject.table};" for event in ("insert", "update", "delete", "truncate"))
-            + f"drop function core.note_{name}_change();")  # fmt: skip
+            + f"drop function core.note_{name}_change(), core.note_{subject.table}_row();")  # fmt: skip
         views = [f"core.{name}_{grain}{end}" for grain in GRAINS[::-1] for end in ("", "_live")]
         run(f"drop view {', '.join(views)}, core.{name}_pending;")
         run(f"drop table core.{name}_week_stored, core.{name}_month_stored;")
@@ -593,6 +619,6 @@ $do$;
 """)
     run("""
 drop table core.rollup_pending;
-drop function core.edition();
+drop view core.edition;
 drop table core.storage_policy;
 """)

@@ -1,6 +1,6 @@
 create function internal.edition()
 returns text
 language sql stable parallel safe
-return core.edition();
+return (select e.edition from core.edition as e);
 
 comment on function internal.edition() is 'Tells which edition of TimescaleDB runs: community or apache.';

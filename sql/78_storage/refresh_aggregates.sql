@@ -11,19 +11,14 @@ begin
     set local search_path = pg_catalog, pg_temp;
     foreach source in array array['movement', 'period', 'forecast'] loop
         stored := format('core.%I', source || '_day_utc');
-        -- Only its owner can refresh a continuous aggregate; others leave it to its policy (internal.apply_storage_policies).
+        -- Only its owner can refresh a continuous aggregate; for others what changed stays pending.
         continue when to_regclass(stored) is null or not pg_has_role((select c.relowner from pg_class as c where c.oid = to_regclass(stored)), 'usage');
         execute format('select min(p.day_from) - interval ''2 days'', max(p.day_to) + interval ''2 days'', bool_or(p.must_rebuild) from core.%I as p where p.day_from < p.day_to',
             source || '_pending') into first_day, last_day, is_forced;
         continue when first_day is null;
         if source = 'forecast' then
             -- What was dropped must not be summed again.
-            select greatest(first_day, t.dropped_before, now() - t.drop_after) into first_day
-            from core.storage_policy as t
-            where t.table_name = 'core.forecast_ledger' and t.dropped_before is not null
-            union all
-            select first_day
-            limit 1;
+            first_day := greatest(first_day, (select t.dropped_before from core.storage_policy as t where t.table_name = 'core.forecast_ledger'));
         end if;
         first_day := nullif(first_day, '-infinity');
         last_day := nullif(last_day, 'infinity');

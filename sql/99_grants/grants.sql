@@ -66,8 +66,6 @@ grant execute on function api.health(text) to weighhouse_analyst, weighhouse_fit
 grant execute on function api.list_alerts(text, text, text, text, timestamptz, timestamptz, int, text) to weighhouse_analyst, weighhouse_fitter;
 revoke select on core.webhook from weighhouse_analyst;
 
--- bi.storage says what the edition can do.
-grant execute on function core.edition() to weighhouse_bi, weighhouse_analyst, weighhouse_fitter;
 -- Why a model would be retrained.
 grant execute on function api.retraining_reasons(text) to weighhouse_analyst, weighhouse_fitter;
 

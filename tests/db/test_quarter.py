@@ -13,7 +13,7 @@ import pytest
 
 from tests.db.quarter import BRANCHES, QUARTER_DAYS, Quarter
 
-DRIFT, CRASH, KILL = 30, 50, 60
+DRIFT, CRASH, KILL = 30, 65, 72
 OPEN = (
     "select rule || ' of ' || subject from bi.open_alerts where rule <> 'coverage_low' order by 1"
 )
@@ -88,6 +88,7 @@ def test_a_quarter(chain: Quarter, fresh_url: str) -> None:
         " and segment_by = 'series' order by rank_worst limit 1"
     )
     assert worst == [{"segment": "north"}]
+    print(chain.rows("select reason, old_version, new_version, old_score, new_score, baseline_score, decision, decision_reason, window_from, window_to from bi.retraining"))
     assert decisions(chain)[0][0] == "deployed" and decisions(chain)[0][1].startswith("MAPE")
     won = chain.rows("select * from bi.retraining order by retraining_id limit 1")[0]
     assert won["new_score"] < 0.5 * won["old_score"]
