@@ -17,10 +17,12 @@ begin atomic
         select from ran as r
         where r.step = p.step
           and (
-              r.attempt = (next_step.job).attempt or r.status = 'succeeded'
-              -- What had nothing to work on because of a step before it has another chance with it.
-              or r.status = 'skipped' and not exists (
-                  select from ran as f where f.attempt = r.attempt and f.id < r.id and f.status in ('failed', 'crashed')
+              r.attempt = (next_step.job).attempt
+              -- What ran without a step before it, which had failed then, runs again once that one is done.
+              or r.status in ('succeeded', 'skipped') and not exists (
+                  select from ran as f
+                  inner join ran as g on g.step = f.step and g.attempt > f.attempt and g.status in ('succeeded', 'skipped')
+                  where f.attempt = r.attempt and f.id < r.id and f.status in ('failed', 'crashed')
               )
           )
     )
@@ -31,4 +33,4 @@ end;
 comment on function internal.next_step(core.job) is
 'Gives the next step of the attempt a job is at; no row when none is left.
 
-Left out are steps this attempt has run, and those that were done for the same window before.';
+Left out are steps this attempt has run, and those that were done for the same window before, with all that comes before them.';

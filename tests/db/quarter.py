@@ -108,15 +108,14 @@ class Quarter:
         )
 
 
-def live_a_while(url: str, days: int = 10) -> None:
-    """Some days of it, with something to see on every page: a drift, alerts, a retraining, jobs."""
+def live_a_while(url: str, days: int = 20) -> None:
+    """Some weeks of it, with something to see on every page: a drift, alerts, a retraining, jobs."""
     with psycopg.connect(url, autocommit=True) as connection:
         quarter = Quarter(connection)
         quarter.open()
         connection.execute("select * from api.start_clock('worker')")
         connection.execute("select api.add_webhook('https://alerts.example.com/shop')")
-        for day in range(days):
-            if day == 4:
-                quarter.factor["north"] = 2.5
+        quarter.factor["north"] = 3
+        for _ in range(days):
             quarter.night()
         quarter.night("monitoring", "retraining", "nightly", "refresh")

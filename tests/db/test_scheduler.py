@@ -326,6 +326,25 @@ def test_what_a_failed_step_left_without_work_is_tried_again_with_it(
     assert history(jobs)[2:] == [("first", 2, "succeeded"), ("second", 2, "succeeded")]
 
 
+def test_what_ran_without_a_failed_step_runs_again_with_it(
+    jobs: psycopg.Connection[Any],
+) -> None:
+    add(jobs, "a", "fit", first={"error": "22012"})
+    tick(jobs)
+    assert history(jobs) == [("first", 1, "failed"), ("second", 1, "succeeded")]
+    due(jobs)
+    tick(jobs)
+    # It failed again: nothing is new for what comes after it.
+    assert history(jobs)[2:] == [("first", 2, "failed")]
+    jobs.execute("""update core.job set arguments = '{"name": "a"}'""")
+    due(jobs)
+    tick(jobs)
+    assert history(jobs)[3:] == [("first", 3, "succeeded"), ("second", 3, "succeeded")]
+    due(jobs)
+    tick(jobs)
+    assert len(history(jobs)) == 5
+
+
 def test_a_window_is_given_up_after_its_attempts(jobs: psycopg.Connection[Any]) -> None:
     add(jobs, "a", first={"error": "22012"}, only={"error": "22012"})
     for _ in range(5):
