@@ -359,6 +359,7 @@ def _leave(raw: psycopg.Connection[Any]) -> None:
     )
     name = sql.Identifier(raw.info.dbname)
     raw.execute(sql.SQL("alter database {} reset search_path").format(name))
+    raw.execute(sql.SQL("alter database {} reset jit").format(name))
     raw.execute(sql.SQL("alter role weighhouse_bi in database {} reset all").format(name))
     raw.execute(
         "alter default privileges for role weighhouse_owner grant execute on routines to public"

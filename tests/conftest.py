@@ -83,6 +83,7 @@ def copy_database(url: str, template: str, name: str) -> None:
                 sql.Identifier(name)
             )
         )
+        connection.execute(sql.SQL("alter database {} set jit = off").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")
