@@ -150,43 +150,36 @@ select s.model, s.window_days, s.last_day::timestamp at time zone s.zone as time
     case when s.mape is not null then rank() over (partition by s.model, s.window_days, s.segment_by order by s.mape nulls last) end as rank_best,
     case when s.mape is not null then rank() over (partition by s.model, s.window_days, s.segment_by order by s.mape desc nulls last) end as rank_worst
 from (
-    select b.model, b.zone, b.last_day, w.days as window_days, b.segment_by, b.segment, sum(b.n)::bigint as n,
-        100 * sum(b.percent_error_sum) / nullif(sum(b.percent_count), 0) as mape,
-        100 * sum(b.absolute_error_sum) / nullif(sum(b.absolute_actual_sum), 0) as wape,
-        sum(b.absolute_error_sum) / nullif(sum(b.n), 0) as mae,
-        sqrt(sum(b.squared_error_sum) / nullif(sum(b.n), 0)) as rmse,
-        sum(b.error_sum) / nullif(sum(b.n), 0) as bias,
-        100.0 * sum(b.inside_80_count) / nullif(sum(b.n), 0) as coverage_80,
-        100.0 * sum(b.inside_95_count) / nullif(sum(b.n), 0) as coverage_95,
-        case when sum(b.naive_count) = sum(b.n)
-            then 100 * sum(b.naive_percent_error_sum) / nullif(sum(b.percent_count), 0) end as naive_mape,
-        case when sum(b.naive_count) = sum(b.n)
-            then 100 * sum(b.naive_absolute_error_sum) / nullif(sum(b.absolute_actual_sum), 0)
+    select l.model, l.zone, l.last_day, w.days as window_days, m.segment_by, m.segment, sum(m.n)::bigint as n,
+        100 * sum(m.percent_error_sum) / nullif(sum(m.percent_count), 0) as mape,
+        100 * sum(m.absolute_error_sum) / nullif(sum(m.absolute_actual_sum), 0) as wape,
+        sum(m.absolute_error_sum) / nullif(sum(m.n), 0) as mae,
+        sqrt(sum(m.squared_error_sum) / nullif(sum(m.n), 0)) as rmse,
+        sum(m.error_sum) / nullif(sum(m.n), 0) as bias,
+        100.0 * sum(m.inside_80_count) / nullif(sum(m.n), 0) as coverage_80,
+        100.0 * sum(m.inside_95_count) / nullif(sum(m.n), 0) as coverage_95,
+        case when sum(m.naive_count) = sum(m.n)
+            then 100 * sum(m.naive_percent_error_sum) / nullif(sum(m.percent_count), 0) end as naive_mape,
+        case when sum(m.naive_count) = sum(m.n)
+            then 100 * sum(m.naive_absolute_error_sum) / nullif(sum(m.absolute_actual_sum), 0)
         end as naive_wape
     from (
-        -- Rows are read once: what the shorter windows hold the longer ones hold too.
-        select l.model, l.zone, l.last_day, a.age, m.segment_by, m.segment, sum(m.n) as n, sum(m.percent_count) as percent_count,
-            sum(m.percent_error_sum) as percent_error_sum, sum(m.absolute_error_sum) as absolute_error_sum,
-            sum(m.squared_error_sum) as squared_error_sum, sum(m.error_sum) as error_sum, sum(m.absolute_actual_sum) as absolute_actual_sum,
-            sum(m.inside_80_count) as inside_80_count, sum(m.inside_95_count) as inside_95_count, sum(m.naive_count) as naive_count,
-            sum(m.naive_percent_error_sum) as naive_percent_error_sum, sum(m.naive_absolute_error_sum) as naive_absolute_error_sum
-        from (
-            select d.name as model, coalesce(d.grid ->> 'zone', 'UTC') as zone, (
-                select max(m.day) from core.model_performance_metrics as m where m.model = d.name and m.segment_by is null
-            ) as last_day
-            from core.model_definition as d
-            -- Once a model, not once a row.
-            order by d.name
-            offset 0
-        ) as l
-        inner join bi.deployed_performance as p on p.model = l.model and p.day between l.last_day - 364 and l.last_day
-        cross join lateral (select width_bucket(l.last_day - p.day, array[7, 30, 90]) as age) as a
-        inner join core.model_performance_metrics as m on m.model = p.model and m.version = p.version and m.day = p.day
-        where m.segment_by is not null
-        group by l.model, l.zone, l.last_day, a.age, m.segment_by, m.segment
-    ) as b
-    inner join (values (7, 0), (30, 1), (90, 2), (365, 3)) as w (days, age) on b.age <= w.age
-    group by b.model, b.zone, b.last_day, w.days, b.segment_by, b.segment
+        select d.name as model, coalesce(d.grid ->> 'zone', 'UTC') as zone, (
+            select max(m.day) from core.model_performance_metrics as m where m.model = d.name and m.segment_by is null
+        ) as last_day
+        from core.model_definition as d
+        -- Once a model, not once a row.
+        order by d.name
+        offset 0
+    ) as l
+    -- Each window by itself: who asks for the last week reads a week.
+    cross join (values (7), (30), (90), (365)) as w (days)
+    cross join lateral (
+        select p.version, p.day from bi.deployed_performance as p where p.model = l.model and p.day > l.last_day - w.days
+    ) as p
+    inner join core.model_performance_metrics as m on m.model = l.model and m.version = p.version and m.day = p.day
+    where m.segment_by is not null
+    group by l.model, l.zone, l.last_day, w.days, m.segment_by, m.segment
 ) as s;
 
 comment on view bi.segment_performance is
