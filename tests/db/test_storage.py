@@ -242,8 +242,10 @@ def played(
     """A database in which everything happened, with what was said on the way."""
     name = f"wh_storage_{uuid.uuid4().hex[:8]}"
     copy_database(server_url, template, name)
-    yield in_database(server_url, name), play(in_database(server_url, name))
-    drop_database(server_url, name)
+    try:
+        yield in_database(server_url, name), play(in_database(server_url, name))
+    finally:
+        drop_database(server_url, name)
 
 
 def test_aggregates_say_what_the_facts_say(
