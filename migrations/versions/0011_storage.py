@@ -590,6 +590,7 @@ end
 $$;
 comment on procedure core.refresh_storage(int, jsonb) is 'Calls api.refresh_aggregates, as a job of TimescaleDB: add_job(''core.refresh_storage'', ''15 minutes'').';
 revoke all on procedure core.refresh_storage(int, jsonb) from public;
+grant execute on procedure core.refresh_storage(int, jsonb) to weighhouse_owner, weighhouse_fitter;
 """)
 
 

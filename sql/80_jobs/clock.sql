@@ -1,21 +1,3 @@
-create function internal.has_timescaledb_jobs()
-returns boolean
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    edition text;
-begin
-    if to_regprocedure('internal.edition()') is not null then
-        execute 'select internal.edition()' into edition;
-        return edition = 'community';
-    end if;
-    return coalesce(current_setting('timescaledb.license', true) = 'timescale', false);
-end
-$$;
-
-comment on function internal.has_timescaledb_jobs() is 'Says whether TimescaleDB runs jobs here: its Community edition does.';
-
 create function internal.has_pg_cron()
 returns boolean
 language plpgsql stable
@@ -42,7 +24,7 @@ as $$
 begin
     if kind = 'timescaledb' and exists (select from bi.scheduler_entries() as e where e.kind = 'timescaledb') then
         execute 'select public.delete_job(j.job_id) from timescaledb_information.jobs as j '
-            'where j.proc_schema = ''core'' and j.proc_name in (''run_due_jobs'', ''watch_jobs'')';
+            'where j.proc_schema = ''core'' and j.proc_name in (''run_due_jobs'', ''watch_jobs'', ''refresh_storage'')';
     elsif kind = 'pg_cron' and exists (select from bi.scheduler_entries() as e where e.kind = 'pg_cron') then
         execute 'select cron.unschedule(j.jobid) from cron.job as j where j.jobname like ''weighhouse %'' and j.database = current_database()';
     end if;
@@ -63,14 +45,16 @@ begin
     if kind = 'timescaledb' then
         for entry in
             execute
-            'select p.procedure from (values (''run_due_jobs'', 2), (''watch_jobs'', 1)) as p (procedure, wanted) '
+            -- A continuous aggregate can be refreshed outside a transaction alone, which a step of a job is.
+            'select p.procedure, p.period from (values (''run_due_jobs'', 2, interval ''1 minute''), (''watch_jobs'', 1, interval ''1 minute''), '
+            '(''refresh_storage'', 1, interval ''15 minutes'')) as p (procedure, wanted, period) '
             'cross join lateral generate_series(1, p.wanted - ('
             '    select count(*) from timescaledb_information.jobs as j where j.proc_schema = ''core'' and j.proc_name = p.procedure and j.scheduled'
             ')::int)'
         loop
             -- It tries again after an error as soon as it would run anyway.
-            execute 'select public.alter_job(public.add_job($1::regproc, interval ''1 minute'', config => ''{"clock": "timescaledb"}'', fixed_schedule => false), '
-                'retry_period => interval ''1 minute'')' using 'core.' || entry.procedure;
+            execute 'select public.alter_job(public.add_job($1::regproc, $2, config => ''{"clock": "timescaledb"}'', fixed_schedule => false), '
+                'retry_period => $2)' using 'core.' || entry.procedure, entry.period;
         end loop;
     elsif kind = 'pg_cron' then
         create extension if not exists pg_cron;
@@ -83,7 +67,9 @@ end
 $$;
 
 comment on function internal.add_scheduler_entries(text) is
-'Tells TimescaleDB or pg_cron to call core.run_due_jobs (twice, side by side) and core.watch_jobs every minute; adds what is missing.';
+'Tells TimescaleDB or pg_cron to call core.run_due_jobs (twice, side by side) and core.watch_jobs every minute; adds what is missing.
+
+TimescaleDB also to refresh the continuous aggregates, every 15 minutes (core.refresh_storage).';
 
 create function api.start_clock(kind text default null)
 returns table (clock text, status text, hint text)
@@ -93,11 +79,11 @@ as $$
 declare
     other text;
 begin
-    clock := coalesce(kind, case when internal.has_timescaledb_jobs() then 'timescaledb' when internal.has_pg_cron() then 'pg_cron' else 'worker' end);
+    clock := coalesce(kind, case when internal.edition() = 'community' then 'timescaledb' when internal.has_pg_cron() then 'pg_cron' else 'worker' end);
     if clock not in ('timescaledb', 'pg_cron', 'worker') then
         raise exception 'there is no clock %', clock using errcode = '22023', hint = 'There are timescaledb, pg_cron and worker.';
     end if;
-    if clock = 'timescaledb' and not internal.has_timescaledb_jobs() then
+    if clock = 'timescaledb' and internal.edition() <> 'community' then
         raise exception 'TimescaleDB runs no jobs here' using errcode = '0A000',
             hint = 'Its Community edition does. Let api.start_clock() choose, or run loader worker.';
     elsif clock = 'pg_cron' and not internal.has_pg_cron() then

@@ -140,8 +140,12 @@ def test_a_migration_holds_state_only(path: Path) -> None:
     docstring = ast.get_docstring(tree) or ""
     assert re.fullmatch(r"[A-Z].*\.", docstring), "the docstring is a sentence"
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert [ast.unparse(node) for node in imports] == ["from loader.schema import run"]
-    statements = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", text)
+    standard = {"from dataclasses import dataclass", "import re"}
+    assert {ast.unparse(node) for node in imports} - standard == {"from loader.schema import run"}
+    # What a scheduler calls is state, and knows the code it calls by name alone.
+    entry = r"create procedure core\.\w+\([^)]*\)\s+language plpgsql\s+as \$\$.*?\$\$"
+    statements = re.sub(entry, "", text, flags=re.S)
+    statements = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", statements)
     assert not re.search(r"\b(api|internal|bi)\.", statements), "state does not know code"
     cascades = re.findall(r"(\w+ \w+) cascade\b", statements, re.I)
     assert set(cascades) <= {"on delete", "on update"}, "drops nothing that hangs on it"
