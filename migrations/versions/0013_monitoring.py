@@ -33,8 +33,8 @@ create table core.model_performance_metrics (
     mae float8 generated always as (absolute_error_sum / n) stored,
     rmse float8 generated always as (sqrt(squared_error_sum / n)) stored,
     bias float8 generated always as (error_sum / n) stored,
-    coverage_80 float8 generated always as (100.0 * inside_80_count / n) stored,
-    coverage_95 float8 generated always as (100.0 * inside_95_count / n) stored,
+    coverage_80 float8 generated always as (100::float8 * inside_80_count / n) stored,
+    coverage_95 float8 generated always as (100::float8 * inside_95_count / n) stored,
     check ((segment_by is null) = (segment is null)),
     constraint figures_are_finite check (greatest(
         abs(percent_error_sum), abs(absolute_error_sum), abs(squared_error_sum), abs(error_sum), abs(absolute_actual_sum), abs(naive_percent_error_sum),

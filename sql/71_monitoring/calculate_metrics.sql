@@ -9,6 +9,7 @@ as $$
 declare
     definition core.model_definition;
     stored record;
+    new_count bigint;
 begin
     if from_date > to_date or not isfinite(from_date) or not isfinite(to_date) then
         raise exception 'the days from % to % are no interval', from_date, to_date
@@ -25,14 +26,19 @@ begin
     loop
         perform internal.lock_actuals(definition.name);
         perform internal.open_metrics();
+        new_count := 0;
         if definition.source is not null then
-            perform internal.measure_forecasts(definition, from_date, to_date);
+            new_count := internal.measure_forecasts(definition, from_date, to_date);
         elsif definition.kind = 'shrinkage_curve' then
             perform internal.measure_shrinkage(from_date, to_date);
         end if;
         -- Days of a range may hold later actual values than the others: only a calculation of all that is new moves the mark.
         if exists (select from pg_temp.metric_scope) then
-            select * into stored from internal.store_metrics(definition.name);
+            if new_count > 0 then
+                select count(distinct s.day) as day_count, new_count as row_count, new_count as changed_count into stored from pg_temp.metric_scope as s;
+            else
+                select s.day_count, s.row_count, s.changed_count into stored from internal.store_metrics(definition.name) as s;
+            end if;
             day_count := day_count + stored.day_count;
             row_count := row_count + stored.row_count;
             changed_count := changed_count + stored.changed_count;

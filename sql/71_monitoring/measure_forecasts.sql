@@ -6,7 +6,7 @@ set client_min_messages = warning
 as $$
 begin
     create temp table if not exists metric (
-        version int, day date, segment_by text, segment text, n int, percent_count int, percent_error_sum float8, absolute_error_sum float8,
+        model text, version int, day date, segment_by text, segment text, n int, percent_count int, percent_error_sum float8, absolute_error_sum float8,
         squared_error_sum float8, error_sum float8, absolute_actual_sum float8, inside_80_count int, inside_95_count int, naive_count int,
         naive_percent_error_sum float8, naive_absolute_error_sum float8
     ) on commit drop;
@@ -20,7 +20,7 @@ comment on function internal.open_metrics() is
 and the newest actual value of each.';
 
 create function internal.measure_forecasts(definition core.model_definition, from_date date, to_date date)
-returns void
+returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -34,6 +34,8 @@ declare
     is_range boolean := from_date is not null or to_date is not null;
     -- A single key column says the same as the series, and one of that name would be mistaken for it.
     segments record;
+    target text := 'pg_temp.metric';
+    stored_count bigint := 0;
     versions int [];
     starts timestamptz := coalesce(from_date::timestamp at time zone zone, '-infinity');
     ends timestamptz := coalesce((to_date + 1)::timestamp at time zone zone, 'infinity');
@@ -55,6 +57,14 @@ begin
         select array_agg(distinct s.version_id), min(s.day)::timestamp at time zone zone, (max(s.day) + 1)::timestamp at time zone zone
         into versions, starts, ends
         from pg_temp.metric_scope as s;
+        -- Where nothing is stored yet there is nothing to compare with.
+        if not exists (
+            select from core.model_performance_metrics as m
+            where m.model = definition.name and m.day >= (select min(s.day) from pg_temp.metric_scope as s)
+              and m.day <= (select max(s.day) from pg_temp.metric_scope as s)
+        ) then
+            target := 'core.model_performance_metrics';
+        end if;
     end if;
     if cardinality(versions) > 0 then
         select coalesce(string_agg(', ' || k.value || ' as ' || k.column_name, '' order by k.place), '') as "values",
@@ -100,8 +110,9 @@ begin
                 from forecast as f
                 group by grouping sets ((f.version_id, f.day) %4$s)
             )
-            insert into pg_temp.metric
-            select v.version, m.day, %5$s, %6$s, m.n, m.percent_count, coalesce(m.percent_error_sum, 0), m.absolute_error_sum, m.squared_error_sum,
+            insert into %9$s (model, version, day, segment_by, segment, n, percent_count, percent_error_sum, absolute_error_sum, squared_error_sum,
+                error_sum, absolute_actual_sum, inside_80_count, inside_95_count, naive_count, naive_percent_error_sum, naive_absolute_error_sum)
+            select v.model, v.version, m.day, %5$s, %6$s, m.n, m.percent_count, coalesce(m.percent_error_sum, 0), m.absolute_error_sum, m.squared_error_sum,
                 m.error_sum, m.absolute_actual_sum, m.inside_80_count, m.inside_95_count, m.naive_count, coalesce(m.naive_percent_error_sum, 0),
                 coalesce(m.naive_absolute_error_sum, 0)
             from measured as m
@@ -111,8 +122,11 @@ begin
             segments."values", case when not is_range then 'inner join pg_temp.metric_scope as d on d.version_id = f.version_id and d.day = f.day' end,
             segments.columns, segments.sets, segments.name, segments.value,
             case when segments."values" like '%series_key%' then 'inner join core.model_series as s on s.id = f.series_id' end,
-            case when segments.columns <> '' then 'left join core.model_series as s on s.id = m.segment_0' end
+            case when segments.columns <> '' then 'left join core.model_series as s on s.id = m.segment_0' end, target
         ) using zone, versions, starts, ends;
+        if target <> 'pg_temp.metric' then
+            get diagnostics stored_count = row_count;
+        end if;
     end if;
     if is_range then
         -- What is stored but was not measured again is gone from the ledger, unless the ledger itself no longer reaches that far back.
@@ -127,11 +141,13 @@ begin
               where c.hypertable_schema = 'core' and c.hypertable_name = 'forecast_ledger'
           );
     end if;
+    return stored_count;
 end
 $$;
 
 comment on function internal.measure_forecasts(core.model_definition, date, date) is
 'Measures the forecasts of a model against what happened, by version and day, over all and by segment, into pg_temp.metric.
 
-from_date, to_date: all days between; both NULL = the versions and days with actual values that came since the last calculation.
+from_date, to_date: all days between; both NULL = the versions and days with actual values that came since the last calculation: where
+nothing is stored of these days they are stored at once, and their rows returned; else 0.
 Days are those of the zone of the model. Segments: series, and each key column where there are several.';

@@ -40,7 +40,7 @@ begin
     where case when is_range then coalesce(s.day, m.day) between coalesce(from_date, '-infinity') and coalesce(to_date, 'infinity')
         else s.n is distinct from m.n or s.settled_at > coalesce(c.actual_until, '-infinity') end;
     insert into pg_temp.metric
-    select f.version, f.day,
+    select 'shrinkage', f.version, f.day,
         case when f.item is not null then 'item' when f.warehouse is not null then 'warehouse' when f.product_type is not null then 'product_type' end,
         coalesce(f.item, f.warehouse, f.product_type), count(*), count(*) filter (where f.actual > tolerance),
         coalesce(sum(abs(f.actual - f.expected) / f.actual) filter (where f.actual > tolerance), 0), sum(abs(f.actual - f.expected)),

@@ -50,9 +50,9 @@ begin
     insert into core.model_performance_metrics (model, version, day, segment_by, segment, n, percent_count, percent_error_sum, absolute_error_sum,
         squared_error_sum, error_sum, absolute_actual_sum, inside_80_count, inside_95_count, naive_count, naive_percent_error_sum,
         naive_absolute_error_sum)
-    select store_metrics.model, f.*
+    select f.*
     from (
-        select f.version, f.day, f.segment_by, f.segment, f.n, f.percent_count, f.percent_error_sum, f.absolute_error_sum, f.squared_error_sum,
+        select f.model, f.version, f.day, f.segment_by, f.segment, f.n, f.percent_count, f.percent_error_sum, f.absolute_error_sum, f.squared_error_sum,
             f.error_sum, f.absolute_actual_sum, f.inside_80_count, f.inside_95_count, f.naive_count, f.naive_percent_error_sum,
             f.naive_absolute_error_sum
         from pg_temp.metric as f
