@@ -366,6 +366,23 @@ def check_schema(patient: Patient) -> Finding:
     return Finding("FAIL", f"revision {current}, this loader needs {head}")
 
 
+@check("loader jobs start; with the clock worker keep loader worker running")
+def check_jobs(patient: Patient) -> Finding:
+    """jobs"""
+    if patient.row("select to_regclass('bi.clock') is null")[0]:
+        return Finding("OK", "nothing to run yet")
+    late = patient.row("select count(*) from bi.job where is_overdue")[0]
+    clocks = patient.rows("select kind, is_alive from bi.clock where is_started")
+    if not clocks:
+        return Finding("WARN", "nothing runs them: no clock is started")
+    kind, is_alive = clocks[0]
+    if not is_alive:
+        return Finding("WARN", f"{kind} has been silent for three minutes")
+    if late:
+        return Finding("WARN", f"{_plural(late, 'job')} overdue", "loader jobs list says why")
+    return Finding("OK", f"run by {kind}")
+
+
 @check("alter extension … update, as a superuser, in a new session")
 def check_extension_versions(patient: Patient) -> Finding:
     """extension versions"""

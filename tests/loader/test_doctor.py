@@ -190,6 +190,21 @@ def test_role(superuser: bool, answer: tuple[Any, ...], verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answers", "verdict", "text"),
+    [
+        ([(True,)], "OK", "nothing to run yet"),
+        ([(False,), (0,)], "WARN", "nothing runs them: no clock is started"),
+        ([(False,), (0,), ("pg_cron", False)], "WARN", "pg_cron has been silent for three minutes"),
+        ([(False,), (2,), ("worker", True)], "WARN", "2 jobs overdue"),
+        ([(False,), (0,), ("worker", True)], "OK", "run by worker"),
+    ],
+)  # fmt: skip
+def test_jobs(answers: list[tuple[Any, ...]], verdict: str, text: str) -> None:
+    found = doctor.check_jobs(FakePatient(answers=answers))
+    assert (found.verdict, found.text) == (verdict, text)
+
+
+@pytest.mark.parametrize(
     ("current", "verdict", "word"),
     [
         (None, "WARN", "nothing set up"),
