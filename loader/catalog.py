@@ -18,6 +18,8 @@ select c.oid, c.relname, obj_description(c.oid, 'pg_class')
 from pg_class as c
 inner join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = %s and c.relkind in ('r', 'p', 'v') and c.relname <> 'revision'
+  -- How an edition keeps what others see is its own affair.
+  and c.relname !~ '_day_utc$'
 order by c.relname collate "C"
 """
 COLUMNS = """

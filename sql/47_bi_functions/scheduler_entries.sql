@@ -8,8 +8,10 @@ begin
     -- not be there, nor show itself to everyone.
     if to_regclass('timescaledb_information.jobs') is not null then
         return query execute
-            'select ''timescaledb'', count(*)::int, min(j.next_start) filter (where isfinite(j.next_start)), coalesce(bool_or(j.next_start = ''-infinity''), false) '
-            'from timescaledb_information.jobs as j where j.proc_schema = ''core'' and j.proc_name in (''run_due_jobs'', ''watch_jobs'', ''refresh_storage'') and j.scheduled '
+            -- What runs has no next start either.
+            'select ''timescaledb'', count(*)::int, min(j.next_start) filter (where isfinite(j.next_start)), '
+            'coalesce(bool_or(j.next_start = ''-infinity'' and s.job_status is distinct from ''Running''), false) '
+            'from timescaledb_information.jobs as j left join timescaledb_information.job_stats as s on s.job_id = j.job_id where j.proc_schema = ''core'' and j.proc_name in (''run_due_jobs'', ''watch_jobs'', ''refresh_storage'') and j.scheduled '
             'having count(*) > 0';
     end if;
     if to_regclass('cron.job') is not null and has_schema_privilege('cron', 'usage') and has_table_privilege('cron.job', 'select') then

@@ -27,7 +27,7 @@ comment on column bi.job_run.window_time is 'The window it ran for; NULL = run b
 comment on column bi.job_run.attempt is 'Which attempt at the window, from 1; NULL = run by hand.';
 
 create or replace view bi.job as
-select j.name as job, j.task, ltrim(j.every::text, '@ ') as every, j.time_zone, coalesce(j.next_at, j.starting) as time, j.window_start as window_time,
+select j.name as job, j.task, ltrim(j.every::text, '@ ') as every, j.time_zone, coalesce(j.next_at, case when j.starting > now() then j.starting end) as time, j.window_start as window_time,
     case
         when running.step is not null then 'running' when j.is_paused then 'paused' when j.attempt > 0 then 'waiting to try again' else 'waiting'
     end as status,
@@ -46,7 +46,7 @@ comment on column bi.job.job is 'Name of the job.';
 comment on column bi.job.task is 'What it does.';
 comment on column bi.job.every is 'From one window to the next.';
 comment on column bi.job.time_zone is 'Zone of its calendar.';
-comment on column bi.job.time is 'When it is due.';
+comment on column bi.job.time is 'When it is due; NULL = no clock has ticked yet.';
 comment on column bi.job.window_time is 'The window that is due or being tried; NULL = not reckoned yet (no clock has run).';
 comment on column bi.job.status is 'running, paused, waiting, waiting to try again.';
 comment on column bi.job.running_step is 'Step that runs now, by a clock or by hand; NULL = none.';

@@ -691,7 +691,7 @@ def test_a_worker_where_nothing_runs_jobs_is_the_clock(jobs: psycopg.Connection[
 
 
 def test_a_clock_that_cannot_be_had_is_refused(jobs: psycopg.Connection[Any]) -> None:
-    has = rows(jobs, "select internal.has_timescaledb_jobs(), internal.has_pg_cron()")[0]
+    has = rows(jobs, "select internal.edition() = 'community', internal.has_pg_cron()")[0]
     for kind, there in zip(("timescaledb", "pg_cron"), has, strict=True):
         if not there:
             with pytest.raises(psycopg.Error) as refused:

@@ -43,7 +43,8 @@ STRUCTURE = {
                array(select x::text from unnest(c.relacl) as x order by 1)
         from pg_class as c where c.relnamespace::regnamespace::text = any(%s) and c.relkind in ('r', 'v', 'S')""",
     "views": """
-        select c.oid::regclass::text, pg_get_viewdef(c.oid) from pg_class as c
+        -- (A continuous aggregate is kept in a table whose name is a number.)
+        select c.oid::regclass::text, regexp_replace(pg_get_viewdef(c.oid), '_materialized_hypertable_[0-9]+', 'N', 'g') from pg_class as c
         where c.relnamespace::regnamespace::text = any(%s) and c.relkind = 'v'""",
     "routines": """
         select p.oid::regprocedure::text, pg_get_functiondef(p.oid), p.proowner::regrole::text,
