@@ -19,10 +19,10 @@ cross join lateral (
 ) as p
 left join lateral (
     -- The last days that were scored (a source may lag behind the clock), as far as these parameters were in force on them.
-    select 100 * sum(p.percent_error_sum) / nullif(sum(p.percent_count), 0) as mape
-    from bi.deployed_performance as p
-    inner join line as l on l.deployed_id = v.id and l.version = p.version
-    where p.model = v.model and p.day > (
+    select 100 * sum(m.percent_error_sum) / nullif(sum(m.percent_count), 0) as mape
+    from bi.deployed_performance as m
+    inner join line as l on l.deployed_id = v.id and l.version = m.version
+    where m.model = v.model and m.day > (
         select max(n.day) from core.model_performance_metrics as n where n.model = v.model and n.segment_by is null
     ) - 7
 ) as e on true

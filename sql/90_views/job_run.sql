@@ -27,7 +27,8 @@ comment on column bi.job_run.window_time is 'The window it ran for; NULL = run b
 comment on column bi.job_run.attempt is 'Which attempt at the window, from 1; NULL = run by hand.';
 
 create or replace view bi.job as
-select j.name as job, j.task, ltrim(j.every::text, '@ ') as every, j.time_zone, coalesce(j.next_at, case when j.starting > now() then j.starting end) as time, j.window_start as window_time,
+select j.name as job, j.task, ltrim(j.every::text, '@ ') as every, j.time_zone,
+    coalesce(j.next_at, case when j.starting > now() then j.starting end) as time, j.window_start as window_time,
     case
         when running.step is not null then 'running' when j.is_paused then 'paused' when j.attempt > 0 then 'waiting to try again' else 'waiting'
     end as status,
