@@ -129,6 +129,8 @@ begin
     insert into pg_temp.judged (line, reason, column_name)
     select j.line, j.reason, j.column_name from pg_temp.judged_balance as j where j.reason is not null;
     result.rejected_count := internal.record_rejects(accept_balances.source_data_id);
+    perform internal.note_period(accept_balances.source_data_id, min(j.period_start), max(j.period_end))
+    from pg_temp.judged_balance as j where j.reason is null;
     result.duplicate_count := result.read_count - result.loaded_count - result.rejected_count;
     return result;
 end

@@ -16,6 +16,8 @@ declare
     changes tstzmultirange;
     place staging.block;
     stored_count bigint := 0;
+    first_time timestamptz;
+    last_time timestamptz;
     staged_count bigint;
     candidate_count bigint;
     result internal.accepted;
@@ -49,6 +51,9 @@ begin
             inner join staging.meaning as n on n.spelling = j.spelling
             where n.nomenclature_id is not null;
             get diagnostics stored_count = row_count;
+            -- Read again: to have the insert return them takes longer.
+            select min(j.posted_at), max(j.posted_at) into first_time, last_time from internal.block_judged(place) as j;
+            perform internal.note_period(source_data_id, first_time, last_time);
         exception when unique_violation then
             null;
         end;
@@ -89,7 +94,8 @@ begin
         select v.line, v.nomenclature_id, v.warehouse_id, v.posted_at, v.operation, v.document_number, v.batch_received_at,
             case when v.reason is null then v.in_kg end, case when v.reason is null then v.out_kg end, v.key_hash, v.reason, v.column_name
         from internal.movement_verdicts(decimal_mark, place.is_signed, latest, changes, place.first_spelling) as v;
-        select count(*) into candidate_count from pg_temp.judged as j where j.reason is null;
+        select count(*), min(j.posted_at), max(j.posted_at) into candidate_count, first_time, last_time from pg_temp.judged as j where j.reason is null;
+        perform internal.note_period(source_data_id, first_time, last_time);
 
         insert into core.stock_movements as m
             (posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at, in_kg, out_kg, source_data_id, line, key_hash)

@@ -207,6 +207,7 @@ begin
     insert into pg_temp.judged (line, reason, column_name)
     select r.line, r.reason, r.column_name from pg_temp.statement_row as r where r.reason is not null;
     result.rejected_count := internal.record_rejects(accept_statement.source_data_id);
+    perform internal.note_period(accept_statement.source_data_id, min(r.period_start), max(r.period_end)) from pg_temp.statement_row as r;
     -- Rows without a movement (totals, untouched batches) count as loaded: their figures were checked, and agree.
     result.loaded_count := result.read_count - result.duplicate_count - result.rejected_count;
     return result;

@@ -12,6 +12,7 @@ import pytest
 from loader import ingest
 from loader.errors import Refused
 from loader.reading import ReadOptions
+from tests.conftest import EXAMPLES
 
 HEAD = "sku,doc_type,doc_number,doc_time,batch,in_kg,out_kg"
 MOSCOW = ingest.ImportOptions(time_zone="Europe/Moscow")
@@ -332,3 +333,41 @@ def test_a_contradicting_total_of_a_statement_is_named_and_the_finer_level_count
         " inner join core.nomenclature as n on n.id = m.nomenclature_id"
         " where n.name = 'ПЛОТВА ВЯЛЕНАЯ'",
     ) == [(3.806,)]
+
+
+# ------------------------------------------------------------------------------ the time of a file
+
+
+@pytest.mark.parametrize(
+    ("file", "encoding", "start", "end"),
+    [
+        ("vedomost/vedomost_2025-01-06.csv", "cp1251", "2025-01-06 00:00", "2025-01-13 00:00"),
+        ("movements.csv", None, None, None),
+        ("flat_balances_cp1251.csv", "cp1251", None, None),
+    ],
+)
+def test_a_file_says_which_time_it_speaks_of(
+    fresh_url: str, file: str, encoding: str | None, start: str | None, end: str | None
+) -> None:
+    result = ingest.import_file(
+        fresh_url,
+        str(EXAMPLES / file),
+        ReadOptions(encoding=encoding),
+        ingest.ImportOptions(time_zone="Europe/Moscow"),
+    )
+    with psycopg.connect(fresh_url) as connection:
+        noted, facts = connection.execute(
+            "select (select array[s.period_start, s.period_end] from core.source_data as s where s.id = %s),"
+            " (select array[min(x.first), max(x.last)] from ("
+            "   select m.posted_at as first, m.posted_at as last from core.stock_movements as m"
+            "   union all select b.period_start, b.period_end from core.stock_balances as b) as x)",
+            (result.import_id,),
+        ).fetchone() or (None, None)
+        local = connection.execute(
+            "select array(select to_char(x at time zone 'Europe/Moscow', 'YYYY-MM-DD HH24:MI') from unnest(%s) as x)",
+            (noted,),
+        ).fetchone()
+    assert noted == facts
+    assert noted[0] is not None and noted[0] < noted[1]
+    if start is not None:
+        assert local == ([start, end],)
