@@ -229,7 +229,11 @@ from {ranges(subject, grain)}
 inner join core.{subject.table} as s on {same(keys, "s", "p")}
     and s.{subject.at} >= p.from_time - interval '2 hours' and s.{subject.at} <= p.to_time + interval '28 hours'
 {subject.zone_join.format("s")}
-where {subject.where} and {subject.day} >= p.from_time and {subject.day} < p.to_time
+where {subject.where}
+    -- What is pending in all, for the index and the chunks: a join tells them nothing of times.
+    and s.{subject.at} >= (select min(a.from_time) from core.rollup_pending as a where a.source = '{name}' and not a.is_stored) - interval '28 hours'
+    and s.{subject.at} <= (select max(a.to_time) from core.rollup_pending as a where a.source = '{name}' and not a.is_stored) + interval '30 hours'
+    and {subject.day} >= p.from_time and {subject.day} < p.to_time
 group by {subject.day}, {columns(keys, "s")}"""
     else:
         unit = (
