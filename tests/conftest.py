@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ def in_database(url: str, name: str) -> str:
     return conninfo.make_conninfo(url, dbname=name)
 
 
+def database_of(url: str) -> str:
+    """Name the database of a DSN."""
+    return str(conninfo.conninfo_to_dict(url)["dbname"])
+
+
 def admin(url: str) -> psycopg.Connection[Any]:
     """Connect for creating and dropping databases."""
     return psycopg.connect(in_database(url, "postgres"), autocommit=True)
@@ -86,22 +91,33 @@ def copy_database(url: str, template: str, name: str) -> None:
             )
 
 
+def allow_connections(url: str, name: str, allowed: bool) -> None:
+    """Open a database, or close it so that it can be copied."""
+    with admin(url) as connection:
+        connection.execute(
+            sql.SQL("alter database {} allow_connections {}").format(
+                sql.Identifier(name), sql.Literal(allowed)
+            )
+        )
+
+
+@contextmanager
+def filled(url: str, name: str, fill: Callable[[str], object]) -> Iterator[str]:
+    """Fill a database; lend its name, closed for connections: to be copied."""
+    fill(in_database(url, name))
+    allow_connections(url, name, False)
+    yield name
+    allow_connections(url, name, True)
+
+
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """One migrated database, closed for connections."""
     name = f"wh_template_{uuid.uuid4().hex[:8]}"
     with admin(server_url) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    schema.upgrade(in_database(server_url, name))
-    with admin(server_url) as connection:
-        connection.execute(
-            sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name))
-        )
-    yield name
-    with admin(server_url) as connection:
-        connection.execute(
-            sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name))
-        )
+    with filled(server_url, name, schema.upgrade):
+        yield name
     drop_database(server_url, name)
 
 
@@ -116,49 +132,29 @@ def copied(url: str, template: str) -> Iterator[str]:
         drop_database(url, name)
 
 
-@contextmanager
-def closed(url: str, template: str) -> Iterator[tuple[str, str]]:
-    """Lend name and DSN of a copy that is filled first, and closed for connections then."""
-    with copied(url, template) as filled:
-        name = str(conninfo.conninfo_to_dict(filled)["dbname"])
-        yield name, filled
-        with admin(url) as connection:
-            connection.execute(
-                sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name))
-            )
+def _import(url: str) -> None:
+    for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
+        options = ingest.ImportOptions(time_zone="Europe/Moscow")
+        ingest.import_file(url, str(path), ReadOptions(encoding="cp1251"), options)
 
 
-def close(url: str, name: str) -> None:
-    """Let nobody connect to a database, so that it can be copied."""
-    with admin(url) as connection:
-        connection.execute(
-            sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name))
-        )
+def _fit(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("select * from api.account_stock()")
+        connection.execute("select * from api.fit_shrinkage()")
 
 
 @pytest.fixture(scope="session")
 def imported(server_url: str, template: str) -> Iterator[str]:
     """The twelve statements of the examples as imported, closed for connections: to be copied."""
-    with closed(server_url, template) as (name, url):
-        for path in sorted((EXAMPLES / "vedomost").glob("*.csv")):
-            ingest.import_file(
-                url,
-                str(path),
-                ReadOptions(encoding="cp1251"),
-                ingest.ImportOptions(time_zone="Europe/Moscow"),
-            )
-        close(server_url, name)
+    with copied(server_url, template) as url, filled(server_url, database_of(url), _import) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def fitted(server_url: str, imported: str) -> Iterator[str]:
     """The same, accounted for and fitted; nobody specified a surplus."""
-    with closed(server_url, imported) as (name, url):
-        with psycopg.connect(url) as connection:
-            connection.execute("select * from api.account_stock()")
-            connection.execute("select * from api.fit_shrinkage()")
-        close(server_url, name)
+    with copied(server_url, imported) as url, filled(server_url, database_of(url), _fit) as name:
         yield name
 
 

@@ -4,7 +4,6 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    unknown text;
     decided_count int;
 begin
     if ids is null or array_position(ids, null) is not null then
@@ -12,12 +11,7 @@ begin
     end if;
     -- No search meanwhile: it may be about to close the same ones.
     perform pg_advisory_xact_lock(x'57454950'::int);
-    select string_agg(i.id::text, ', ' order by i.id) into unknown
-    from unnest(ids) as i (id)
-    where not exists (select from core.ai_patterns as a where a.id = i.id);
-    if unknown is not null then
-        raise exception 'unknown pattern %', unknown using errcode = '22023', hint = 'Give pattern_id of bi.pattern.';
-    end if;
+    perform internal.check_ids(ids, 'core.ai_patterns', 'pattern', 'pattern_id of bi.pattern');
     update core.ai_patterns as a
     set status = verdict, closed_at = case when verdict <> 'open' then clock_timestamp() end,
         decided_by = case when verdict <> 'open' then session_user end, notes = coalesce(decide_patterns.notes, a.notes)

@@ -6,7 +6,10 @@ as $$
 declare
     done bigint[];
 begin
-    perform internal.check_alerts_exist(ids);
+    if coalesce(cardinality(ids), 0) = 0 then
+        raise exception 'nothing says which alerts' using errcode = '22023', hint = 'Give ids: alert_id of bi.open_alerts.';
+    end if;
+    perform internal.check_ids(ids, 'core.alert', 'alert', 'alert_id of bi.alert or api.list_alerts');
     -- Nobody judges meanwhile: two who change the same alerts wait for each other and do not deadlock.
     perform pg_advisory_xact_lock(x'57454941'::int, 0);
     with changed as (

@@ -12,7 +12,7 @@ begin
         raise exception 'nothing says what is resolved'
             using errcode = '22023', hint = 'Give ids (bi.review, api.list_errors) or a filter.';
     end if;
-    perform internal.check_errors_exist(ids);
+    perform internal.check_ids(ids, 'core.validation_errors', 'finding', 'validation_error_id of bi.review or api.list_errors');
     -- In the order of their keys: two who resolve at once wait for each other and do not deadlock.
     with chosen as materialized (
         select e.id
@@ -59,7 +59,7 @@ begin
     if ids is null or cardinality(ids) = 0 then
         raise exception 'nothing says what is reopened' using errcode = '22023', hint = 'Give ids: api.list_errors(resolved => true).';
     end if;
-    perform internal.check_errors_exist(ids);
+    perform internal.check_ids(ids, 'core.validation_errors', 'finding', 'validation_error_id of bi.review or api.list_errors');
     with locked as materialized (
         select e.id from core.validation_errors as e where e.id = any(reopen_errors.ids) and e.resolved order by e.id for update
     )
