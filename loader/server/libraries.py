@@ -14,7 +14,13 @@ from loader.server.installation import ROOT_PYTHONPATH, Installation
 from loader.server.tools import Progress, ask, build, step
 
 # deploy/Dockerfile installs the same.
-LIBRARIES = ("numpy>=2.1,<3",)
+LIBRARIES = (
+    "numpy>=2.1,<3",
+    "scikit-learn>=1.7,<2",
+    "lightgbm>=4.6,<5",
+    "xgboost-cpu>=3.0,<4",
+    "prophet>=1.1.7,<2",
+)
 
 
 def install(installation: Installation, lock: int, progress: Progress) -> None:

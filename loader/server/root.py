@@ -25,6 +25,8 @@ PACKAGES = (
     f"postgresql-{ROOT_MAJOR}-timescaledb",
     f"postgresql-{ROOT_MAJOR}-cron",
     "python3",
+    # What LightGBM and scikit-learn share work with.
+    "libgomp1",
 )
 # What a root is made from: another hash means another root.
 RECIPE = hashlib.sha256("\0".join(("1", SUITE, platform.machine(), *PACKAGES)).encode()).hexdigest()

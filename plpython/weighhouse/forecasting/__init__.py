@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import Any, cast
 
 from weighhouse.errors import BadOptions
 from weighhouse.forecasting.contract import Kind
 
-__all__ = ["KINDS", "kind"]
+__all__ = ["KINDS", "kind", "traits"]
 
 # Imported when first used: a session pays for the kinds it asks for.
 KINDS: dict[str, str] = {
@@ -28,3 +28,21 @@ def kind(name: str) -> Kind:
     if name not in KINDS:
         raise BadOptions(f"unknown kind of model {name}", hint=f"Known are {', '.join(KINDS)}.")
     return cast(Kind, importlib.import_module(KINDS[name]))
+
+
+def traits(name: str) -> dict[str, Any]:
+    """Tell what a kind can; raise BadOptions for a name that is none.
+
+    Returns
+    -------
+    dict
+        family: series; learns: from all series of a model together; continues: goes on from what was learnt
+        before; regressors: takes columns beside the value, and holidays.
+    """
+    module = kind(name)
+    return {
+        "family": "series",
+        "learns": bool(getattr(module, "LEARNS", False)),
+        "continues": bool(getattr(module, "CONTINUES", False)),
+        "regressors": bool(getattr(module, "USES_REGRESSORS", False)),
+    }

@@ -9,18 +9,83 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weighhouse.errors import WeighhouseError
+from weighhouse.learnt import Learnt
 
-__all__ = ["Fit", "Floats", "Forecast", "Kind", "Parameters", "Result", "Series", "no_check"]
+__all__ = [
+    "Calendar",
+    "Fit",
+    "Floats",
+    "Forecast",
+    "Kind",
+    "LearningKind",
+    "Learnt",
+    "Parameters",
+    "Regressors",
+    "Result",
+    "Series",
+    "no_check",
+]
 
 Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
 # Strings, finite numbers, booleans, None, and lists and dicts (with string keys) of them.
 Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When the steps of a series are, in its own time zone.
+
+    Attributes
+    ----------
+    unit : {"second", "day", "month"}
+    count : int
+        Units a step has.
+    first : datetime64[s]
+        Local time at which the first step of the series starts.
+    """
+
+    unit: Literal["second", "day", "month"]
+    count: int
+    first: np.datetime64
+
+    def times(self, start: int, stop: int) -> Times:
+        """Give the local times at which steps start; step 0 is the first of the series.
+
+        Returns
+        -------
+        ndarray of datetime64[s], shape (stop - start,)
+        """
+        steps = np.arange(start, stop, dtype=np.int64) * self.count
+        if self.unit == "month":
+            months = self.first.astype("datetime64[M]") + steps
+            return np.asarray(months.astype("datetime64[s]"))
+        seconds = steps * (86400 if self.unit == "day" else 1)
+        return np.asarray(self.first.astype("datetime64[s]") + seconds.astype("timedelta64[s]"))
+
+
+@dataclass(frozen=True, slots=True)
+class Regressors:
+    """What is known beside the values of a series: prices, promotions, holidays.
+
+    Attributes
+    ----------
+    names : tuple of str, length k
+        Columns; those of holidays are "holiday: NAME".
+    values : ndarray of float64, shape (n + ahead, k)
+        One row for each step of the series, then one for each step ahead of which something is
+        known; NaN: not known (only ahead: what is missing in the past was filled). Of a holiday 1
+        on its days, else 0.
+    """
+
+    names: tuple[str, ...]
+    values: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +99,16 @@ class Series:
     seasons : tuple of int
         Lengths of the seasons in steps, ascending, each at least 2; empty: no season. (12,) for
         months, (24, 168) for hours.
+    calendar : Calendar or None
+        When the steps are; None: not known.
+    regressors : Regressors or None
+        Only for kinds with USES_REGRESSORS.
     """
 
     values: Floats
     seasons: tuple[int, ...] = ()
+    calendar: Calendar | None = None
+    regressors: Regressors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +229,77 @@ class Kind(Protocol):
         -------
         dict
             Parameters as if the states had been filtered through all observations.
+        """
+
+
+class LearningKind(Protocol):
+    """A kind that learns from all series of a model before it fits each: the rest is as in `Kind`.
+
+    What was learnt is stored once a model; each series keeps only what is its own.
+    """
+
+    NAME: str
+    FORMAT: int
+    MINIMUM: int
+    CAN_UPDATE: bool
+    LEARNS: Literal[True]
+    CONTINUES: bool
+    """Whether `learn` goes on from what was learnt before."""
+    USES_REGRESSORS: bool
+
+    def check_options(self, options: Mapping[str, Any], /) -> dict[str, Any]:
+        """See `Kind.check_options`."""
+
+    def learn(
+        self,
+        collection: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+        known: Learnt | None,
+        /,
+    ) -> Learnt:
+        """Learn from all series of a model.
+
+        Parameters
+        ----------
+        collection : sequence of Series
+            All of them; too short ones are passed over.
+        horizon : int
+            Steps ahead it is meant for.
+        options : mapping
+            Completed by `check_options`.
+        check : callable
+            Called at least every 100 ms where the library allows, never less than each second.
+        known : Learnt or None
+            What was learnt before, to go on from (CONTINUES); None: from nothing.
+
+        Raises
+        ------
+        TooFewObservations
+            There is nothing to learn from.
+        """
+
+    def fit(
+        self,
+        batch: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+        learnt: Learnt,
+        /,
+    ) -> list[Result]:
+        """Fit each series of a batch, cheaply; see `Kind.fit`. numpy alone."""
+
+    def forecast(
+        self, parameters: Parameters, horizon: int, levels: Sequence[float], learnt: Learnt, /
+    ) -> Forecast:
+        """Forecast; see `Kind.forecast`. numpy alone."""
+
+    def update(
+        self, parameters: Parameters, values: Floats, regressors: Regressors | None = None, /
+    ) -> Parameters:
+        """Take in the next observations; see `Kind.update`.
+
+        regressors: rows of the new steps, then of the steps ahead.
         """
