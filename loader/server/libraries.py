@@ -77,7 +77,16 @@ def compile_all(installation: Installation, path: Path) -> None:
     A first import is three times as fast with them. They hold for the source whatever its date.
     """
     interpreter = f"python{installation.python}"
-    command = [interpreter, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command = [
+        interpreter,
+        "-I",
+        "-m",
+        "compileall",
+        "-q",
+        "-j0",
+        "--invalidation-mode",
+        "unchecked-hash",
+    ]
     if installation.kind == "root":
         seen = Path(ROOT_PYTHONPATH).with_name(path.name)
         ask(["chroot", str(installation.root), *command, str(seen)])

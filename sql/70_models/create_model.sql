@@ -57,7 +57,7 @@ comment on function internal.check_model_options(text, jsonb) is 'Raises 22023 f
 
 create function api.create_model(
     name text, source text, time_column text, value_column text, key_columns text [] default '{}', kind text default 'auto',
-    options jsonb default '{}', description text default null, time_to_live interval default '24 hours'
+    options jsonb default '{}', description text default null, time_to_live interval default '24 hours', feature_columns text [] default '{}'
 )
 returns table (model text, step text, series_count bigint, row_count bigint)
 language plpgsql volatile
@@ -105,6 +105,7 @@ begin
     definition.time_column := time_column;
     definition.value_column := value_column;
     definition.key_columns := coalesce(key_columns, '{}');
+    definition.feature_columns := coalesce(feature_columns, '{}');
     -- Completed once: what a fit does must not change with a default.
     definition.options := options
         || jsonb_build_object('kind_options', internal.check_kind_options(kind, coalesce(options -> 'kind_options', '{}'))::jsonb);
@@ -145,7 +146,7 @@ begin
 end
 $$;
 
-comment on function api.create_model(text, text, text, text, text [], text, jsonb, text, interval) is
+comment on function api.create_model(text, text, text, text, text [], text, jsonb, text, interval, text []) is
 'Creates a model of the series of a table, view or query; nothing is fitted yet.
 
 name: how it is called from now on. source: schema.name, or a query (SELECT ...), read with the rights of whoever fits.

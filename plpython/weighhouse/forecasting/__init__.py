@@ -36,8 +36,8 @@ def traits(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        family: series; learns: from all series of a model together; continues: goes on from what was learnt
-        before; regressors: takes columns beside the value, and holidays.
+        family: series; learns: from all series of a model together; continues: goes on from
+        what was learnt before; regressors: takes columns beside the value, and holidays.
     """
     module = kind(name)
     return {

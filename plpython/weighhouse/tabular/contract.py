@@ -70,7 +70,7 @@ class TableKind(Protocol):
         Returns
         -------
         ndarray of float64
-            Regression (n,): values. Classification (n, classes): probabilities. Anomaly (n,): score,
-            greater is stranger; `learnt.header["threshold"]` is where an anomaly begins.
+            Regression (n,): values. Classification (n, classes): probabilities. Anomaly (n,): a
+            score, greater is stranger; `learnt.header["threshold"]` is where anomalies begin.
             Clustering (n,): number of the cluster from 0.
         """
