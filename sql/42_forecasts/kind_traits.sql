@@ -12,3 +12,14 @@ $python$;
 comment on function internal.kind_traits(text) is
 'Tells what a kind of model can: family (series or table), learns (from all series together), continues (from what it learnt
 before), regressors, tasks (of tables). Raises 22023 for an unknown kind.';
+
+create function internal.regressor_kinds()
+returns text
+language plpython3u immutable
+set search_path = pg_catalog, pg_temp
+as $python$
+from weighhouse import forecasting
+return ", ".join(name for name in forecasting.KINDS if forecasting.traits(name)["regressors"]) or "none"
+$python$;
+
+comment on function internal.regressor_kinds() is 'Lists the kinds of series models that take regressors and holidays.';

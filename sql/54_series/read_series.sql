@@ -34,6 +34,24 @@ comment on function internal.observation_query(core.model_definition, timestampt
 
 Rows of one step come together by the option aggregate; without it they stand side by side, and the kernels refuse the series.';
 
+create function internal.feature_query(definition core.model_definition)
+returns text
+language sql stable
+return (
+    select format('select %1$s f.n, %2$s from (select %3$s %4$s as n, %5$s from %6$s where source.%7$I is not null) as f group by %1$s f.n',
+        coalesce(internal.key_names('f', cardinality(definition.key_columns)) || ', ', ''),
+        string_agg(format('avg(f.f_%1$s)::float8 as f_%1$s', k.place), ', ' order by k.place),
+        internal.key_list(definition.key_columns), internal.step_expression(definition.grid, definition.time_column),
+        string_agg(format('source.%I::float8 as f_%s', k.name, k.place), ', ' order by k.place),
+        internal.source_clause(definition), definition.time_column)
+    from unnest(definition.feature_columns) with ordinality as k (name, place)
+);
+
+comment on function internal.feature_query(core.model_definition) is
+'Writes the query of a model''s regressors: key_1, key_2 ..., n (number of the step), f_1, f_2 ... (mean of the rows of a step).
+
+Also of rows without a value: those after the last value say what is known ahead.';
+
 create function internal.row_hashes(grid jsonb)
 returns text
 language sql immutable parallel safe
@@ -65,7 +83,7 @@ declare
 begin
     create temp table if not exists series_input (
         ordinal int, series_id int, series_key text[], label text, row_count int, last_step bigint, data_hash text,
-        prefix_step bigint, prefix_hash text, steps bytea, "values" bytea
+        prefix_step bigint, prefix_hash text, steps bytea, "values" bytea, feature_steps bytea, feature_values bytea
     ) on commit drop;
     truncate pg_temp.series_input;
     if definition.grid is null then
@@ -86,6 +104,22 @@ begin
         $statement$, internal.step_expression(definition.grid, 'last_time'), coalesce(key_names, ''), internal.row_hashes(definition.grid),
         internal.row_query(definition, until), 'group by ' || key_names
     ) using definition.grid;
+    if cardinality(definition.feature_columns) > 0 then
+        -- What is known ahead is part of it: a plan that changed makes another forecast.
+        execute format(
+            $statement$
+            update pg_temp.series_input as i
+            set data_hash = encode(sha256(convert_to(concat_ws('|', i.data_hash, x.row_count, x.row_sum), 'UTF8')), 'hex')
+            from (
+                select i.ordinal, count(*) as row_count, sum(hashtextextended(f.content, 0)) as row_sum
+                from (select o.*, (o)::text as content from (%s) as o) as f
+                inner join pg_temp.series_input as i on %s
+                group by i.ordinal
+            ) as x
+            where x.ordinal = i.ordinal
+            $statement$, internal.feature_query(definition), internal.key_condition(definition.key_columns, 'f', 'i.series_key')
+        );
+    end if;
     return (select coalesce(sum(i.row_count), 0) from pg_temp.series_input as i);
 end
 $$;
@@ -122,11 +156,31 @@ begin
             select i.ordinal, string_agg(int8send(o.n), ''::bytea order by o.n) as steps, string_agg(float8send(o.v), ''::bytea order by o.n) as "values"
             from pg_temp.series_input as i
             inner join (%s) as o on %s
+            where i.steps is null
             group by i.ordinal
         ) as x
         where x.ordinal = i.ordinal
         $statement$, internal.observation_query(definition, until), internal.key_condition(definition.key_columns, 'o', 'i.series_key')
     );
+    if cardinality(definition.feature_columns) > 0 then
+        execute format(
+            $statement$
+            update pg_temp.series_input as i
+            set feature_steps = x.steps, feature_values = x."values"
+            from (
+                select i.ordinal, string_agg(int8send(f.n), ''::bytea order by f.n) as steps, string_agg(%s, ''::bytea order by f.n) as "values"
+                from pg_temp.series_input as i
+                inner join (%s) as f on %s
+                where i.feature_steps is null
+                group by i.ordinal
+            ) as x
+            where x.ordinal = i.ordinal
+            $statement$, (
+                select string_agg(format('float8send(coalesce(f.f_%s, ''NaN''))', k.place), ' || ' order by k.place)
+                from generate_subscripts(definition.feature_columns, 1) as k (place)
+            ), internal.feature_query(definition), internal.key_condition(definition.key_columns, 'f', 'i.series_key')
+        );
+    end if;
     if exists (select from pg_temp.series_input as i where i.prefix_step is not null) then
         execute format(
             $statement$
@@ -149,7 +203,8 @@ $$;
 comment on function internal.load_series(core.model_definition, timestamptz) is
 'Reads the series left in pg_temp.series_input: their steps and values in order, as int8send and float8send.
 
-prefix_hash is the hash of what lies at or before prefix_step.';
+feature_steps, feature_values: the same of the regressors, as many numbers a step as there are; NaN = not known. What was read
+before is not read again. prefix_hash is the hash of what lies at or before prefix_step.';
 
 create function internal.remember_series(model text)
 returns void
@@ -169,3 +224,29 @@ $$;
 
 comment on function internal.remember_series(text) is
 'Gives every series in pg_temp.series_input its row in core.model_series, and enters its series_id.';
+
+create function internal.call_options(definition core.model_definition, options jsonb, artifact_id uuid default null)
+returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    holiday_steps jsonb;
+begin
+    if options ? 'holidays' then
+        select coalesce(jsonb_object_agg(h.name, h.steps), '{}') into holiday_steps
+        from (
+            select s.name, jsonb_agg(s.step order by s.step) as steps
+            from internal.holiday_steps(definition.grid, array(select jsonb_array_elements_text(options -> 'holidays')),
+                internal.step_number(definition.grid, '1900-01-01'), internal.step_number(definition.grid, '2200-01-01')) as s
+            group by s.name
+        ) as h;
+    end if;
+    return options || jsonb_build_object('grid', definition.grid)
+        || case when holiday_steps is null then '{}' else jsonb_build_object('holiday_steps', holiday_steps) end
+        || case when artifact_id is null then '{}' else jsonb_build_object('artifact', artifact_id) end;
+end
+$$;
+
+comment on function internal.call_options(core.model_definition, jsonb, uuid) is
+'Adds to the options of a fit what its kernels are told: the grid, on which steps the holidays are, what the kind learnt.';

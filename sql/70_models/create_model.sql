@@ -12,10 +12,10 @@ begin
     end if;
     select string_agg(k.key, ', ' order by k.key) into unknown
     from jsonb_object_keys(options) as k (key)
-    where k.key not in ('step', 'time_zone', 'seasons', 'horizon', 'aggregate', 'missing', 'max_gap', 'kind_options');
+    where k.key not in ('step', 'time_zone', 'seasons', 'horizon', 'aggregate', 'missing', 'max_gap', 'holidays', 'kind_options');
     if unknown is not null then
         raise exception 'unknown option %', unknown using errcode = '22023',
-            hint = 'Known are step, time_zone, seasons, horizon, aggregate, missing, max_gap and kind_options.';
+            hint = 'Known are step, time_zone, seasons, horizon, aggregate, missing, max_gap, holidays and kind_options.';
     end if;
     if options ->> 'step' is not null then
         perform internal.read_step(options ->> 'step');
@@ -46,6 +46,17 @@ begin
     )) then
         raise exception 'seasons cannot be %', options -> 'seasons'
             using errcode = '22023', hint = 'Give their lengths in steps, each at least 2, as [24, 168]; [] = no season.';
+    end if;
+    if options ? 'holidays' then
+        if jsonb_typeof(options -> 'holidays') <> 'array' or jsonb_array_length(options -> 'holidays') = 0 then
+            raise exception 'holidays cannot be %', options -> 'holidays' using errcode = '22023', hint = 'Name calendars, as ["RU", "promotions"].';
+        end if;
+        select string_agg(c.name, ', ') into unknown
+        from jsonb_array_elements_text(options -> 'holidays') as c (name)
+        where not exists (select from core.holiday as h where h.calendar = c.name);
+        if unknown is not null then
+            raise exception 'there is no calendar of holidays %', unknown using errcode = '22023', hint = 'Fill it with api.add_holidays first.';
+        end if;
     end if;
     if jsonb_typeof(options -> 'kind_options') <> 'object' then
         raise exception 'kind_options are not an object' using errcode = '22023', hint = 'As {"kind_options": {}}.';
@@ -112,7 +123,11 @@ begin
     definition.time_to_live := time_to_live;
     definition.created_at := now();
     definition.created_by := session_user;
-    foreach column_name in array array[time_column, value_column] || definition.key_columns loop
+    if not (internal.kind_traits(kind) ->> 'regressors')::boolean and (cardinality(definition.feature_columns) > 0 or options ? 'holidays') then
+        raise exception 'models of kind % take neither regressors nor holidays', kind
+            using errcode = '22023', hint = 'Those that do: ' || internal.regressor_kinds() || '.';
+    end if;
+    foreach column_name in array array[time_column, value_column] || definition.key_columns || definition.feature_columns loop
         begin
             execute format('select source.%I from %s limit 0', column_name, internal.source_clause(definition));
         exception
@@ -121,7 +136,7 @@ begin
                     using errcode = '42P01', hint = 'Write relations with their schema, as shop.sale: no search_path applies.';
             when undefined_column or null_value_not_allowed then
                 raise exception '% has no column %', source, coalesce(column_name, 'NULL')
-                    using errcode = '42703', hint = 'time_column, value_column and key_columns name columns of the source.';
+                    using errcode = '42703', hint = 'time_column, value_column, key_columns and feature_columns name columns of the source.';
         end;
     end loop;
     execute format('select pg_typeof(s.t), pg_typeof(s.v) from (select 1) as one left join (select source.%I as t, source.%I as v from %s limit 0) as s on true',
@@ -134,6 +149,14 @@ begin
         raise exception 'column % is %, not a number', value_column, value_type
             using errcode = '22023', hint = 'Use a numeric type; a query can cast.';
     end if;
+    foreach column_name in array definition.feature_columns loop
+        execute format('select pg_typeof(s.v) from (select 1) as one left join (select source.%I as v from %s limit 0) as s on true',
+            column_name, internal.source_clause(definition)) into value_type;
+        if value_type not in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype) then
+            raise exception 'regressor % is %, not a number', column_name, value_type
+                using errcode = '22023', hint = 'Use a numeric type; a query can cast: promo::int.';
+        end if;
+    end loop;
     definition.grid := internal.find_grid(definition);
     insert into core.model_definition select definition.*;
     insert into core.model_event (model, event, details)
@@ -154,7 +177,9 @@ time_column: timestamptz, timestamp or date. value_column: a number. key_columns
 kind: auto, ets, theta, arima, decomposition, seasonal_naive, naive, drift. options: step (''1 day''; found from the times when
 not given), time_zone (of local times and calendar steps), seasons (lengths in steps, [] = none; found from the step), horizon
 (steps), aggregate (sum, avg, min, max, count: rows of one step together; without it they are refused), missing (gap: a step
-without a row is unknown; zero: nothing happened), max_gap (longest gap that is filled, steps), kind_options (of the kind).
+without a row is unknown; zero: nothing happened), max_gap (longest gap that is filled, steps), holidays (names of calendars, for
+kinds that take regressors), kind_options (of the kind). feature_columns: regressors (numbers), for kinds that take them; rows without a
+value say what is known ahead, and a step of the horizon without them is an error that names it.
 time_to_live: age at which a fit is stale. Returns what was found. Raises 22023 and 42703 with a hint, 42P01, 42710, and ML002
 when the times have no regular step.
 Example: select * from api.create_model(''branch sales'', ''shop.sale'', ''sold_on'', ''quantity'', ''{branch}'');';

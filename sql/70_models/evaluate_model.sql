@@ -8,6 +8,8 @@ set jit = off
 set client_min_messages = warning
 as $$
 declare
+    learns boolean := (internal.kind_traits(complete ->> 'kind') ->> 'learns')::boolean;
+    call_options jsonb := internal.call_options(definition, complete);
     batch record;
     result jsonb;
     total int;
@@ -24,16 +26,20 @@ begin
     perform internal.show_progress('evaluate', definition.name, 0, total);
     for batch in
         select b.number, array_agg(b.series_id order by b.ordinal) as ids, string_agg(b.steps, ''::bytea order by b.ordinal) as steps,
-            string_agg(b."values", ''::bytea order by b.ordinal) as "values", string_agg(int4send(octet_length(b.steps) / 8), ''::bytea order by b.ordinal) as counts
+            string_agg(b."values", ''::bytea order by b.ordinal) as "values", string_agg(int4send(octet_length(b.steps) / 8), ''::bytea order by b.ordinal) as counts,
+            string_agg(b.feature_steps, ''::bytea order by b.ordinal) as feature_steps,
+            string_agg(b.feature_values, ''::bytea order by b.ordinal) as feature_values,
+            string_agg(int4send(coalesce(octet_length(b.feature_steps), 0) / 8), ''::bytea order by b.ordinal) as feature_counts
         from (
-            select i.*, floor((sum(i.row_count) over (order by i.ordinal) - 1) / 20000) as number
+            -- What learns from all series gets them all at once.
+            select i.*, case when learns then 0 else floor((sum(i.row_count) over (order by i.ordinal) - 1) / 20000) end as number
             from pg_temp.series_input as i
         ) as b
         group by b.number
         order by b.number
     loop
-        result := internal.backtest_series(complete ->> 'kind', complete -> 'kind_options', complete, internal.step_seconds(definition.grid), horizon,
-            folds, batch.steps, batch."values", batch.counts)::jsonb;
+        result := internal.backtest_series(complete ->> 'kind', complete -> 'kind_options', call_options, internal.step_seconds(definition.grid), horizon,
+            folds, batch.steps, batch."values", batch.counts, batch.feature_steps, batch.feature_values, batch.feature_counts)::jsonb;
         insert into core.backtest_forecast (run_id, series_id, fold, step, origin_time, target_time, actual, forecast, lower_80, upper_80, lower_95,
             upper_95, naive, seasonal_naive)
         select backtest_model.run_id, batch.ids[(f.value ->> 0)::int + 1], (f.value ->> 1)::int, (f.value ->> 2)::int,

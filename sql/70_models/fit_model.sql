@@ -21,13 +21,20 @@ return jsonb_build_object(
     'missing', coalesce(definition.options ->> 'missing', 'gap'), 'aggregate', definition.options -> 'aggregate',
     'horizon', coalesce((definition.options ->> 'horizon')::int, internal.default_horizon(definition.grid)),
     'kind_options', definition.options -> 'kind_options'
-);
+)
+-- Only where there are any: the content of other models keeps its name.
+|| case when cardinality(definition.feature_columns) > 0 then jsonb_build_object('features', to_jsonb(definition.feature_columns)) else '{}' end
+|| case when definition.options ? 'holidays' then jsonb_build_object('holidays', definition.options -> 'holidays', 'holiday_hash', (
+    select coalesce(md5(string_agg(concat_ws('|', h.calendar, h.day, h.name), ';' order by h.calendar, h.day, h.name)), '')
+    from core.holiday as h
+    where definition.options -> 'holidays' ? h.calendar
+)) else '{}' end;
 
 comment on function internal.fit_options(core.model_definition) is
 'Gives all options that decide a fit, defaults filled in; what is NULL follows from the data.';
 
 create function internal.store_fits(
-    run_id bigint, definition core.model_definition, options_hash text, results jsonb, ordinals int [], outcome text
+    run_id bigint, definition core.model_definition, options_hash text, results jsonb, ordinals int [], outcome text, artifact_id uuid
 )
 returns int
 language plpgsql volatile
@@ -68,11 +75,11 @@ begin
     from (select distinct on (x.data_hash) x.data_hash, x.id from pg_temp.fit_result as x order by x.data_hash, x.series_id) as f
     where f.data_hash = r.data_hash and f.id <> r.id;
     insert into cache.ml_models (id, model_name, kind, fitted_kind, options_hash, data_hash, parameters, signature, label, note, data_length, fitted_length,
-        gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason, fitted_id, fitted_at)
+        gap_count, first_data_date, last_data_date, version, supports_incremental, fall_back_reason, fitted_id, fitted_at, artifact_id, upload_id)
     select distinct on (r.id) r.id, definition.name, definition.kind, r.kind, store_fits.options_hash, r.data_hash, r.parameters,
         internal.sign_model(r.kind, r.version, r.data_hash, r.parameters::text), r.label, r.note, r.length, coalesce(r.fitted_length, r.length),
         r.gaps, internal.step_time(definition.grid, r.first_step), internal.step_time(definition.grid, r.last_step), r.version, r.updatable, r.reason, r.fitted_id,
-        r.fitted_at
+        r.fitted_at, case when r.kind = definition.kind then store_fits.artifact_id end, internal.source_dataset(definition)
     from pg_temp.fit_result as r
     where r.parameters is not null
     order by r.id, r.series_id;
@@ -106,10 +113,111 @@ begin
 end
 $$;
 
-comment on function internal.store_fits(bigint, core.model_definition, text, jsonb, int [], text) is
+comment on function internal.store_fits(bigint, core.model_definition, text, jsonb, int [], text, uuid) is
 'Stores what a batch of fits gave: parameters by content, an outcome for each series, forecasts in pg_temp.fit_forecast.
 
 results: as of internal.fit_series, one a series, null = none; ordinals: which series of pg_temp.series_input. Returns how many it stored.';
+
+create function internal.settle_artifact(
+    definition core.model_definition, complete jsonb, horizon int, refit boolean, continued core.model_versions
+)
+returns uuid
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set jit = off
+set client_min_messages = warning
+as $$
+<<settle>>
+declare
+    traits jsonb := internal.kind_traits(definition.kind);
+    options_hash text := encode(sha256(convert_to(complete::text, 'UTF8')), 'hex');
+    collection_hash text;
+    row_count bigint;
+    series_count int;
+    found uuid;
+    previous cache.model_artifact;
+    known uuid;
+    learnt record;
+begin
+    if not (traits ->> 'learns')::boolean then
+        return null;
+    end if;
+    if continued.id is not null then
+        perform internal.load_artifact(continued.artifact_id);
+        return continued.artifact_id;
+    end if;
+    select encode(sha256(convert_to(string_agg(i.data_hash, '|' order by i.ordinal), 'UTF8')), 'hex'), sum(i.row_count), count(*)
+    into collection_hash, row_count, series_count
+    from pg_temp.series_input as i;
+    if not refit then
+        select a.id into found
+        from cache.model_artifact as a
+        where a.kind = definition.kind and a.options_hash = settle.options_hash and a.data_hash = collection_hash and a.invalidated_at is null
+          and a.trained_at > now() - definition.time_to_live
+        order by a.trained_at desc limit 1;
+        if found is null then
+            select a.* into previous
+            from core.model_versions as v
+            inner join cache.model_artifact as a on a.id = v.artifact_id
+            where v.model = definition.name and a.kind = definition.kind and a.options_hash = settle.options_hash and a.invalidated_at is null
+              and a.trained_at > now() - definition.time_to_live
+            order by v.version desc limit 1;
+            -- Up to a tenth more than at its full fit: it goes on from there, or still serves. As much and yet other data: a past that changed.
+            if row_count > previous.data_length and row_count <= 1.1 * previous.fitted_length then
+                if (traits ->> 'continues')::boolean then
+                    known := previous.id;
+                else
+                    found := previous.id;
+                end if;
+            end if;
+        end if;
+        if found is not null then
+            perform internal.load_artifact(found);
+            update cache.model_artifact as a set last_used_at = now() where a.id = found and a.last_used_at < now() - interval '1 hour';
+            return found;
+        end if;
+    end if;
+    perform internal.show_progress('learn', definition.name, 0, series_count);
+    perform internal.load_series(definition);
+    perform internal.load_artifact(known, for_learning => true);
+    begin
+        select l.* into learnt
+        from (
+            select string_agg(i.steps, ''::bytea order by i.ordinal) as steps, string_agg(i."values", ''::bytea order by i.ordinal) as "values",
+                string_agg(int4send(octet_length(i.steps) / 8), ''::bytea order by i.ordinal) as counts,
+                string_agg(i.feature_steps, ''::bytea order by i.ordinal) as feature_steps,
+                string_agg(i.feature_values, ''::bytea order by i.ordinal) as feature_values,
+                string_agg(int4send(coalesce(octet_length(i.feature_steps), 0) / 8), ''::bytea order by i.ordinal) as feature_counts
+            from pg_temp.series_input as i
+        ) as x
+        cross join lateral internal.learn_series(definition.kind, complete -> 'kind_options', internal.call_options(definition, complete),
+            internal.step_seconds(definition.grid), horizon, x.steps, x."values", x.counts, x.feature_steps, x.feature_values, x.feature_counts, known) as l;
+    exception
+        when sqlstate 'ML101' then
+            -- Nothing to learn from: each series says so, and a baseline stands in.
+            return null;
+    end;
+    -- One of the same content that no longer counts makes room; versions keep it.
+    update cache.model_artifact as a set invalidated_at = now()
+    where a.kind = definition.kind and a.options_hash = settle.options_hash and a.data_hash = collection_hash and a.invalidated_at is null;
+    insert into cache.model_artifact (model_name, upload_id, kind, version, options_hash, data_hash, header, arrays, native, native_format, signature, label,
+        data_length, fitted_length, continued_id)
+    values (definition.name, internal.source_dataset(definition), definition.kind, learnt.form, settle.options_hash, collection_hash, learnt.header::jsonb,
+        learnt.arrays, learnt.native, learnt.native_format,
+        internal.sign_artifact(definition.kind, learnt.form, collection_hash, (learnt.header::jsonb)::text, learnt.arrays, learnt.native), learnt.label,
+        row_count, case when known is null then row_count else previous.fitted_length end, known)
+    returning id into found;
+    perform internal.load_artifact(found);
+    return found;
+end
+$$;
+
+comment on function internal.settle_artifact(core.model_definition, jsonb, int, boolean, core.model_versions) is
+'Gives what a kind learnt from all series in pg_temp.series_input: that of the same data, that of up to a tenth fewer (from which it
+goes on, where it can), or learnt now. It is in the memory of the session then.
+
+continued: a version whose artifact is kept whatever came since. NULL = the kind learns nothing from other series, or there is not
+enough to learn from. Raises ML105 when the server lacks the library.';
 
 create function internal.forecast_models(ids uuid [], horizon int, levels float8 [])
 returns table (place int, step int, mean float8, lower float8 [], upper float8 [])
@@ -122,7 +230,13 @@ declare
     -- Asked once: inside the query it would be asked for every stored fit.
     missing uuid [] := internal.missing_in_memory(ids);
     fetched record;
+    artifact_id uuid;
 begin
+    for artifact_id in
+        select distinct c.artifact_id from cache.ml_models as c where c.id = any(ids) and c.artifact_id is not null
+    loop
+        perform internal.load_artifact(artifact_id);
+    end loop;
     select array_agg(c.id) as id, array_agg(c.fitted_kind) as kind, array_agg(c.version) as version, array_agg(c.data_hash) as data_hash,
         array_agg(c.parameters::text) as parameters, array_agg(c.signature) as signature
     into fetched
@@ -157,6 +271,8 @@ declare
     complete jsonb;
     horizon int;
     options_hash text;
+    artifact_id uuid;
+    call_options jsonb;
     version_hash text;
     task text;
     batch record;
@@ -169,6 +285,7 @@ begin
         definition.kind := continued.options ->> 'kind';
         definition.options := continued.options;
         definition.grid := continued.options -> 'grid';
+        definition.feature_columns := array(select jsonb_array_elements_text(continued.options -> 'features'));
         known_run := internal.fit_run(continued.id);
     end if;
     definition.grid := internal.settled_grid(definition);
@@ -178,10 +295,14 @@ begin
         raise exception 'model % has nothing to learn from: its source has no two rows of a series with a time and a value', definition.name
             using errcode = 'ML101', hint = 'Load data first.';
     end if;
-    complete := internal.fit_options(definition);
+    -- (Holidays that were entered since are for the retraining.)
+    complete := case when continued.id is null then internal.fit_options(definition) else continued.options - '{kind,grid}'::text [] end;
     horizon := (complete ->> 'horizon')::int;
-    options_hash := encode(sha256(convert_to(complete::text, 'UTF8')), 'hex');
     perform internal.remember_series(definition.name);
+    artifact_id := internal.settle_artifact(definition, complete, horizon, fit_relation.refit, continued);
+    -- What was fitted with another artifact is another fit.
+    options_hash := encode(sha256(convert_to(complete::text || coalesce(artifact_id::text, ''), 'UTF8')), 'hex');
+    call_options := internal.call_options(definition, complete, artifact_id);
     create temp table if not exists fit_forecast (
         series_id int, step int, target_time timestamptz, forecast float8, lower_80 float8, upper_80 float8, lower_95 float8, upper_95 float8
     ) on commit drop;
@@ -255,6 +376,9 @@ begin
                 select b.number, array_agg(b.ordinal order by b.ordinal) as ordinals,
                     string_agg(b.steps, ''::bytea order by b.ordinal) as steps, string_agg(b."values", ''::bytea order by b.ordinal) as "values",
                     string_agg(int4send(octet_length(b.steps) / 8), ''::bytea order by b.ordinal) as counts,
+                    string_agg(b.feature_steps, ''::bytea order by b.ordinal) as feature_steps,
+                    string_agg(b.feature_values, ''::bytea order by b.ordinal) as feature_values,
+                    string_agg(int4send(coalesce(octet_length(b.feature_steps), 0) / 8), ''::bytea order by b.ordinal) as feature_counts,
                     jsonb_agg(jsonb_build_object('kind', c.kind, 'parameters', c.parameters, 'length', c.data_length,
                         'last_step', internal.step_number(definition.grid, c.last_data_date)) order by b.ordinal) as known
                 from (
@@ -268,16 +392,17 @@ begin
                 order by b.number
             loop
                 results := case
-                    when task = 'updated' then internal.update_series(complete, internal.step_seconds(definition.grid), horizon, batch.steps,
-                        batch."values", batch.counts, batch.known)
-                    else internal.fit_series(definition.kind, complete -> 'kind_options', complete, internal.step_seconds(definition.grid), horizon,
-                        batch.steps, batch."values", batch.counts)
+                    when task = 'updated' then internal.update_series(call_options, internal.step_seconds(definition.grid), horizon, batch.steps,
+                        batch."values", batch.counts, batch.known, batch.feature_steps, batch.feature_values, batch.feature_counts)
+                    else internal.fit_series(definition.kind, complete -> 'kind_options', call_options, internal.step_seconds(definition.grid), horizon,
+                        batch.steps, batch."values", batch.counts, batch.feature_steps, batch.feature_values, batch.feature_counts)
                 end::jsonb;
                 -- What could not be updated is fitted in the second round.
                 update pg_temp.fit_todo as t set known_id = null
                 from jsonb_array_elements(results) with ordinality as e (value, place)
                 where e.value = 'null' and t.ordinal = batch.ordinals[e.place];
-                done_count := done_count + internal.store_fits(run_id, definition, options_hash, results, batch.ordinals, task);
+                done_count := done_count + internal.store_fits(run_id, definition, options_hash, results, batch.ordinals, task,
+                    artifact_id);
                 perform internal.show_progress('fit', definition.name, done_count, series_count);
             end loop;
         end loop;
@@ -301,7 +426,8 @@ begin
         update core.model_versions as v
         set series_count = p.fitted_count, window_start = p.first_time, window_end = p.last_time,
             status = case when p.fitted_count = 0 then 'failed' else 'trained' end,
-            model_type = definition.kind, continued_version_id = continued.id, parameters_fitted_at = p.fitted_at
+            model_type = definition.kind, continued_version_id = continued.id, parameters_fitted_at = p.fitted_at, task = 'forecast',
+            artifact_id = fit.artifact_id
         from (
             select count(o.ml_model_id) as fitted_count, min(o.first_time) as first_time, max(o.last_time) as last_time, min(c.fitted_at) as fitted_at
             from core.run_outcome as o

@@ -7,16 +7,22 @@ set client_min_messages = warning
 as $$
 #variable_conflict use_column
 declare
+    learns boolean := (internal.kind_traits(definition.kind) ->> 'learns')::boolean;
     complete jsonb;
     results jsonb;
 begin
     perform internal.hash_series(definition, as_of);
-    delete from pg_temp.series_input as i where forecast_as_of.series is not null and i.label <> forecast_as_of.series;
+    -- Who learns from all series needs them for one.
+    if not learns then
+        delete from pg_temp.series_input as i where forecast_as_of.series is not null and i.label <> forecast_as_of.series;
+    end if;
     perform internal.load_series(definition, as_of);
     complete := internal.fit_options(definition);
-    select internal.fit_series(definition.kind, complete -> 'kind_options', complete, internal.step_seconds(definition.grid),
-        coalesce(horizon, (complete ->> 'horizon')::int), string_agg(i.steps, ''::bytea order by i.ordinal),
-        string_agg(i."values", ''::bytea order by i.ordinal), string_agg(int4send(octet_length(i.steps) / 8), ''::bytea order by i.ordinal))::jsonb
+    select internal.fit_series(definition.kind, complete -> 'kind_options', internal.call_options(definition, complete),
+        internal.step_seconds(definition.grid), coalesce(horizon, (complete ->> 'horizon')::int), string_agg(i.steps, ''::bytea order by i.ordinal),
+        string_agg(i."values", ''::bytea order by i.ordinal), string_agg(int4send(octet_length(i.steps) / 8), ''::bytea order by i.ordinal),
+        string_agg(i.feature_steps, ''::bytea order by i.ordinal), string_agg(i.feature_values, ''::bytea order by i.ordinal),
+        string_agg(int4send(coalesce(octet_length(i.feature_steps), 0) / 8), ''::bytea order by i.ordinal))::jsonb
     into results
     from pg_temp.series_input as i
     having count(*) > 0;
@@ -31,7 +37,7 @@ begin
     left join core.model_series as s on s.model = definition.name and s.series_key = i.series_key
     cross join lateral internal.forecast_parameters(e.value ->> 'kind', e.value -> 'parameters',
         coalesce(horizon, (complete ->> 'horizon')::int), levels) as f
-    where e.value -> 'parameters' is not null;
+    where e.value -> 'parameters' is not null and (forecast_as_of.series is null or i.label = forecast_as_of.series);
 end
 $$;
 

@@ -41,6 +41,9 @@ declare
     horizon int := least((complete ->> 'horizon')::int, (champion.options ->> 'horizon')::int);
     champion_run bigint := internal.fit_run(champion.id);
     tampered uuid;
+    learns boolean := (internal.kind_traits(definition.kind) ->> 'learns')::boolean;
+    call_options jsonb := internal.call_options(definition, complete);
+    champion_options jsonb := internal.call_options(definition, champion.options);
     batch record;
     total int;
     done_count int := 0;
@@ -134,6 +137,11 @@ begin
     create index if not exists contest_place_idx on pg_temp.contest (place, step);
     analyze pg_temp.contest;
 
+    if is_refitted then
+        learns := learns or (internal.kind_traits(old_kind) ->> 'learns')::boolean;
+    else
+        perform internal.load_artifact(champion.artifact_id);
+    end if;
     select count(*) into total from pg_temp.contest_window;
     perform internal.show_progress('retrain', definition.name, 0, total);
     for batch in
@@ -141,13 +149,17 @@ begin
             string_agg(substr(b.steps, 1, 8 * b.known_rows), ''::bytea order by b.place) as steps,
             string_agg(substr(b."values", 1, 8 * b.known_rows), ''::bytea order by b.place) as "values",
             string_agg(int4send(b.known_rows), ''::bytea order by b.place) as counts,
+            string_agg(b.feature_steps, ''::bytea order by b.place) as feature_steps,
+            string_agg(b.feature_values, ''::bytea order by b.place) as feature_values,
+            string_agg(int4send(coalesce(octet_length(b.feature_steps), 0) / 8), ''::bytea order by b.place) as feature_counts,
             jsonb_agg(jsonb_build_object('kind', b.known_kind, 'parameters', b.known_parameters, 'length', b.known_length, 'last_step', b.known_step)
                 order by b.place) as known
         from (
-            select r.*, floor((sum(r.known_rows) over (order by r.place) - 1) / 20000) as number
+            -- What learns from all series learns, at each origin, from what all of them were then.
+            select r.*, case when learns then r.fold else floor((sum(r.known_rows) over (order by r.place) - 1) / 20000) end as number
             from (
                 -- Nothing after the origin reaches those who forecast from it.
-                select w.*, i.steps, i."values", (octet_length(i.steps) / 8 - coalesce((
+                select w.*, i.steps, i."values", i.feature_steps, i.feature_values, (octet_length(i.steps) / 8 - coalesce((
                     select sum(a.row_count) from pg_temp.contest_actual as a where a.ordinal = w.ordinal and a.n > w.origin_step
                 ), 0))::int as known_rows
                 from pg_temp.contest_window as w
@@ -157,13 +169,15 @@ begin
         group by b.number
         order by b.number
     loop
-        perform internal.add_contestant(definition, 'challenger', batch.places, internal.fit_series(definition.kind, complete -> 'kind_options', complete,
-            internal.step_seconds(definition.grid), (complete ->> 'horizon')::int, batch.steps, batch."values", batch.counts)::jsonb);
+        perform internal.add_contestant(definition, 'challenger', batch.places, internal.fit_series(definition.kind, complete -> 'kind_options', call_options,
+            internal.step_seconds(definition.grid), (complete ->> 'horizon')::int, batch.steps, batch."values", batch.counts, batch.feature_steps,
+            batch.feature_values, batch.feature_counts)::jsonb);
         perform internal.add_contestant(definition, 'champion', batch.places, case
-            when is_refitted then internal.fit_series(old_kind, champion.options -> 'kind_options', champion.options, internal.step_seconds(definition.grid),
-                (champion.options ->> 'horizon')::int, batch.steps, batch."values", batch.counts)
-            else internal.update_series(champion.options, internal.step_seconds(definition.grid), horizon, batch.steps, batch."values", batch.counts,
-                batch.known)
+            when is_refitted then internal.fit_series(old_kind, champion.options -> 'kind_options', champion_options, internal.step_seconds(definition.grid),
+                (champion.options ->> 'horizon')::int, batch.steps, batch."values", batch.counts, batch.feature_steps, batch.feature_values,
+                batch.feature_counts)
+            else internal.update_series(champion_options, internal.step_seconds(definition.grid), horizon, batch.steps, batch."values", batch.counts,
+                batch.known, batch.feature_steps, batch.feature_values, batch.feature_counts)
         end::jsonb);
         perform internal.add_contestant(definition, 'seasonal_naive', batch.places, internal.fit_series('seasonal_naive',
             internal.check_kind_options('seasonal_naive', '{}')::jsonb, complete, internal.step_seconds(definition.grid), horizon, batch.steps,

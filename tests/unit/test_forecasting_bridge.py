@@ -19,6 +19,7 @@ from weighhouse import signing
 from weighhouse.errors import BadOptions, WeighhouseError
 from weighhouse.forecasting import bridge, kind, memory
 from weighhouse.forecasting.contract import no_check
+from weighhouse.remembered import Remembered
 
 MONTH = 365.25 * 86400 / 12
 VALUES = [100 + 2 * t + 20 * math.sin(math.pi * t / 6) for t in range(40)]
@@ -154,7 +155,7 @@ def stored(id: str, kind_name: str = "naive", version: int | None = None) -> mem
 
 
 def test_what_is_in_memory_is_neither_fetched_nor_parsed_again(key: Path) -> None:
-    store = memory.Memory()
+    store: Remembered[Any] = Remembered(4096, 8_000_000)
     row = stored("a")
     first = list(memory.forecast(["a", "a"], [row], 2, [0.9], no_check, store))
     assert [line[:2] for line in first] == [(1, 1), (1, 2), (2, 1), (2, 2)]
@@ -164,19 +165,22 @@ def test_what_is_in_memory_is_neither_fetched_nor_parsed_again(key: Path) -> Non
 
 
 def test_the_least_recently_used_goes_first_by_count_and_by_bytes() -> None:
-    store = memory.Memory(most_entries=2, most_bytes=100)
+    store: Remembered[Any] = Remembered(most_entries=2, most_bytes=100)
     for id in ("a", "b"):
-        store.put(id, "naive", {}, 40)
+        store.put(id, ("naive", {}), 40)
     store.get("a")
-    store.put("c", "naive", {}, 40)
+    store.put("c", ("naive", {}), 40)
     assert store.missing(["a", "b", "c"]) == ["b"]
-    store.put("d", "naive", {}, 90)
+    store.put("d", ("naive", {}), 90)
     assert list(store.entries) == ["d"] and store.bytes == 90
     assert store.figures()["evictions"] == 3
-    store.put("e", "naive", {}, 1000)
-    assert store.figures() | {"hits": 1} == {
-        "entries": 0, "bytes": 0, "hits": 1, "misses": 0, "evictions": 5,
+    # Who put it there is about to use it.
+    store.put("e", ("naive", {}), 1000)
+    assert store.figures() == {
+        "entries": 1, "bytes": 1000, "hits": 1, "misses": 0, "evictions": 4,
     }  # fmt: skip
+    store.put("f", ("naive", {}), 10)
+    assert list(store.entries) == ["f"] and store.bytes == 10
     store.clear()
     assert store.bytes == 0
 

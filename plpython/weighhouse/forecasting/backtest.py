@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
 from weighhouse.forecasting import kind as kind_of
 from weighhouse.forecasting import metrics
+from weighhouse.forecasting.applied import Applied, learn
 from weighhouse.forecasting.contract import Floats, Forecast, Series, no_check
 
 __all__ = ["METHODS", "Backtest", "Failure", "Fold", "Rows", "Score", "folds", "run", "summarise"]
@@ -167,12 +168,21 @@ class _Block:
     scale: float
 
 
-def _learn(series: Series, fold: Fold) -> Series:
-    values = series.values[fold.train_start : fold.train_end]
+def _cut(series: Series, fold: Fold) -> Series:
+    """Cut a series to what a fold knows; of regressors it knows what came after, too."""
+    start, end = fold.train_start, fold.train_end
+    values = series.values[start:end]
+    calendar, regressors = series.calendar, series.regressors
+    if calendar is not None:
+        calendar = replace(calendar, first=calendar.times(start, start + 1)[0])
+    if regressors is not None:
+        regressors = replace(regressors, values=regressors.values[start : fold.test_end])
     return replace(
         series,
         values=values,
         seasons=tuple(season for season in series.seasons if 2 * season <= values.size),
+        calendar=calendar,
+        regressors=regressors,
     )
 
 
@@ -253,22 +263,29 @@ def run(
             places.setdefault(number, []).append((index, fold))
     blocks: list[_Block] = []
     for number in sorted(places):
-        known = [_learn(batch[index], fold) for index, fold in places[number]]
+        known = [_cut(batch[index], fold) for index, fold in places[number]]
         check()
-        fits = model.fit(known, horizon + gap, complete, check)
-        for (index, fold), learnt, fitted in zip(places[number], known, fits, strict=True):
+        try:
+            # What a fold learns from the other series ends where the fold's own knowledge ends.
+            learnt = learn(kind_name, known, horizon + gap, complete, check)
+        except TooFewObservations as error:
+            failures += [Failure(index, number, error) for index, _ in places[number]]
+            continue
+        applied = Applied(kind_name, learnt)
+        fits = applied.fit(known, horizon + gap, complete, check)
+        for (index, fold), cut, fitted in zip(places[number], known, fits, strict=True):
             check()
             if isinstance(fitted, WeighhouseError):
                 failures.append(Failure(index, number, fitted))
                 continue
             try:
-                ahead = model.forecast(fitted.parameters, horizon + gap, levels)
+                ahead = applied.forecast(fitted.parameters, horizon + gap, levels)
             except WeighhouseError as error:
                 failures.append(Failure(index, number, error))
                 continue
             season = min(batch[index].seasons, default=1)
-            naive, seasonal = _baselines(learnt, season, horizon + gap)
-            scale = metrics.mase_scale(learnt.values, season if season < learnt.values.size else 1)
+            naive, seasonal = _baselines(cut, season, horizon + gap)
+            scale = metrics.mase_scale(cut.values, season if season < cut.values.size else 1)
             blocks.append(
                 _Block(
                     index,

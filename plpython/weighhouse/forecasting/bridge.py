@@ -11,7 +11,9 @@ A series arrives as the numbers of its steps and its values; the JSON of a resul
 
 from __future__ import annotations
 
+import itertools
 import json
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weighhouse import pg
+from weighhouse import artifacts, pg
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
 from weighhouse.forecasting import grid, kind
-from weighhouse.forecasting.contract import Fit, Floats, Forecast, Kind, Parameters, Series
+from weighhouse.forecasting.applied import Applied, learn, learns
+from weighhouse.forecasting.contract import (
+    Calendar,
+    Fit,
+    Floats,
+    Forecast,
+    Parameters,
+    Regressors,
+    Series,
+)
+from weighhouse.learnt import pack
 
 __all__ = [
     "LEVELS",
@@ -32,6 +44,7 @@ __all__ = [
     "fit",
     "forecast",
     "forecast_rows",
+    "learn_all",
     "update",
 ]
 
@@ -53,6 +66,31 @@ class UnevenSteps(WeighhouseError):
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """What a source holds beside the values of one series.
+
+    Attributes
+    ----------
+    steps : ndarray of int64, shape (m,)
+        Ascending; also steps after the last value.
+    values : ndarray of float64, shape (m, features)
+        NaN: not known.
+    """
+
+    steps: Integers
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One series as it comes from its source."""
+
+    step: Integers
+    value: Floats
+    columns: Columns | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A series the kernels can take, and where it lies on the grid."""
 
@@ -63,21 +101,113 @@ class Ready:
     note: str | None
 
 
-def _split(steps: bytes, values: bytes, counts: bytes) -> Iterator[tuple[Integers, Floats]]:
-    step, value = pg.integers(steps), pg.floats(values)
-    edges = np.concatenate([[0], np.cumsum(pg.integers(counts, 4))])
+def _edges(counts: bytes) -> Integers:
+    return np.concatenate([[0], np.cumsum(pg.integers(counts, 4))])
+
+
+def _split(
+    steps: bytes,
+    values: bytes,
+    counts: bytes,
+    options: Mapping[str, Any],
+    features: tuple[bytes | None, bytes | None, bytes | None] = (None, None, None),
+) -> Iterator[Observed]:
+    step, value, edges = pg.integers(steps), pg.floats(values), _edges(counts)
     if not edges[-1] == step.size == value.size:
         raise BadOptions(
             f"{step.size} steps and {value.size} values for {int(edges[-1])} observations"
         )
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        yield step[start:stop], value[start:stop]
+    width = len(options.get("features") or ())
+    column_step, column_value = pg.integers(features[0]), pg.floats(features[1])
+    column_edges = _edges(features[2] or b"") if width else np.zeros(edges.size, dtype=np.int64)
+    if not (column_edges.size == edges.size and column_edges[-1] == column_step.size) or (
+        column_value.size != column_step.size * width
+    ):
+        raise BadOptions(f"{column_value.size} values of {width} features for {edges.size} series")
+    for i, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
+        columns = None
+        if width:
+            first, last = int(column_edges[i]), int(column_edges[i + 1])
+            table = column_value[first * width : last * width].reshape(-1, width)
+            columns = Columns(column_step[first:last], table)
+        yield Observed(step[start:stop], value[start:stop], columns)
+
+
+def _calendar(options: Mapping[str, Any], step: int) -> Calendar | None:
+    """Tell when a step of the grid is; None where the grid is not known."""
+    grid_of: Mapping[str, Any] | None = options.get("grid")
+    if not grid_of:
+        return None
+    count, unit = int(grid_of["count"]), grid_of["unit"]
+    units = step * count + int(grid_of.get("phase") or 0)
+    if unit == "second":
+        zone = None if grid_of.get("is_local") else grid_of.get("zone")
+        return Calendar("second", count, np.datetime64(units, "s"), zone)
+    if unit == "day":
+        first = np.datetime64("2000-01-01", "D") + np.timedelta64(units, "D")
+    else:
+        # Months are counted from the year 0.
+        first = np.datetime64(units - 12 * 1970, "M").astype("datetime64[D]")
+    return Calendar(unit, count, first.astype("datetime64[s]"))
+
+
+def _fill_columns(values: Floats, n: int, names: Sequence[str]) -> int:
+    """Carry what is known of the past forward, then backward; give how many numbers were filled.
+
+    Raises
+    ------
+    TooFewObservations
+        A column has no value in the past at all.
+    """
+    filled = 0
+    for j, name in enumerate(names):
+        past = values[:n, j]
+        missing = np.isnan(past)
+        if missing.all():
+            raise TooFewObservations(
+                f"the regressor {name} has no value in the past of the series",
+                hint="Fill the column, or create the model without it.",
+            )
+        if missing.any():
+            known = np.flatnonzero(~missing)
+            # The last known before each step; the first known where there is none.
+            before = np.searchsorted(known, np.arange(n), side="right") - 1
+            past[missing] = past[known[np.maximum(before, 0)]][missing]
+            filled += int(np.count_nonzero(missing))
+    return filled
+
+
+def _regressors(
+    columns: Columns | None, first: int, n: int, options: Mapping[str, Any], horizon: int
+) -> tuple[Regressors | None, str | None]:
+    """Place columns and holidays on the steps of a series and those ahead; say what was filled."""
+    names = tuple(options.get("features") or ())
+    holidays: Mapping[str, Sequence[int]] = options.get("holiday_steps") or {}
+    if not names and not holidays:
+        return None, None
+    length, note = n + horizon, None
+    if columns is not None and columns.steps.size:
+        length = max(length, int(columns.steps[-1]) - first + 1)
+    values = np.full((length, len(names) + len(holidays)), np.nan)
+    if columns is not None:
+        inside = (columns.steps >= first) & (columns.steps < first + length)
+        values[columns.steps[inside] - first, : len(names)] = columns.values[inside]
+        filled = _fill_columns(values[:, : len(names)], n, names)
+        if filled:
+            note = f"{filled} missing values of regressors were carried forward"
+    for j, days in enumerate(holidays.values(), start=len(names)):
+        values[:, j] = 0.0
+        at = np.asarray(days, dtype=np.int64) - first
+        values[at[(at >= 0) & (at < length)], j] = 1.0
+    labels = (*names, *(f"holiday: {name}" for name in holidays))
+    return Regressors(labels, values), note
 
 
 def _ready(
-    step: Integers, value: Floats, options: Mapping[str, Any], step_seconds: float
+    observed: Observed, options: Mapping[str, Any], step_seconds: float, horizon: int
 ) -> Ready | WeighhouseError:
     """Place the observations of one series on its grid, and cut and fill it."""
+    step, value = observed.step, observed.value
     try:
         if not step.size:
             raise TooFewObservations("no observation", hint="Give a longer history.")
@@ -107,14 +237,14 @@ def _ready(
             else tuple(sorted({int(m) for m in given}))
         )
         prepared = grid.prepare(values, seasons, max_gap=options.get("max_gap"))
+        n = prepared.values.size
+        first = int(step[0]) + prepared.start
+        regressors, note = _regressors(observed.columns, first, n, options, horizon)
     except WeighhouseError as error:
         return error
-    n = prepared.values.size
-    first = int(step[0]) + prepared.start
     usable = tuple(m for m in seasons if 2 * m <= n)
-    return Ready(
-        Series(prepared.values, usable), first, first + n - 1, prepared.filled, prepared.note
-    )
+    series = Series(prepared.values, usable, _calendar(options, first), regressors)
+    return Ready(series, first, first + n - 1, prepared.filled, _joined(prepared.note, note))
 
 
 def _numbers(values: Floats) -> list[float]:
@@ -143,23 +273,94 @@ def _joined(*notes: str | None) -> str | None:
     return "; ".join(note for note in notes if note) or None
 
 
-def _described(ready: Ready, model: Kind, parameters: Parameters, horizon: int) -> dict[str, Any]:
+def _described(
+    ready: Ready, applied: Applied, parameters: Parameters, horizon: int
+) -> dict[str, Any]:
     return {
-        "kind": model.NAME,
-        "format": model.FORMAT,
-        "updatable": model.CAN_UPDATE,
+        "kind": applied.name,
+        "format": applied.module.FORMAT,
+        "updatable": applied.module.CAN_UPDATE,
         "parameters": parameters,
         "length": int(ready.series.values.size),
         "first_step": ready.first_step,
         "last_step": ready.last_step,
         "gaps": ready.gaps,
-        "forecast": _forecast(model.forecast(parameters, horizon, LEVELS)),
+        "forecast": _forecast(applied.forecast(parameters, horizon, LEVELS)),
     }
 
 
 def check_kind_options(kind_name: str, options: str) -> str:
     """Complete the options of a kind; JSON in and out. Raises BadOptions."""
     return json.dumps(kind(kind_name).check_options(json.loads(options)), allow_nan=False)
+
+
+def _prepare(
+    observed: Iterator[Observed],
+    options: Mapping[str, Any],
+    step_seconds: float,
+    horizon: int,
+    check: Check,
+) -> list[Ready | WeighhouseError]:
+    result = []
+    for one in observed:
+        result.append(_ready(one, options, step_seconds, horizon))
+        check()
+    return result
+
+
+def learn_all(
+    kind_name: str,
+    kind_options: str,
+    options: str,
+    step_seconds: float,
+    horizon: int,
+    steps: bytes,
+    values: bytes,
+    counts: bytes,
+    feature_steps: bytes | None,
+    feature_values: bytes | None,
+    feature_counts: bytes | None,
+    known: str | None,
+    check: Check,
+) -> dict[str, Any]:
+    """Learn from all series of a model what its kind learns from them together.
+
+    Parameters
+    ----------
+    known : str or None
+        Artifact to go on from, which is in memory; None: from nothing.
+    kind_name, kind_options, options, step_seconds, horizon, steps, values, counts, check
+        As of `fit`; all series at once.
+    feature_steps, feature_values, feature_counts
+        As of `fit`.
+
+    Returns
+    -------
+    dict
+        form, header (JSON text), arrays, native, native_format, label: a row of the artifacts.
+
+    Raises
+    ------
+    TooFewObservations
+        There is nothing to learn from.
+    """
+    given: Mapping[str, Any] = json.loads(options)
+    features = (feature_steps, feature_values, feature_counts)
+    split = _split(steps, values, counts, given, features)
+    ready = _prepare(split, given, step_seconds, horizon, check)
+    collection = [one.series for one in ready if isinstance(one, Ready)]
+    before = None if known is None else artifacts.find(known)
+    learnt = learn(kind_name, collection, horizon, json.loads(kind_options), check, before)
+    if learnt is None:
+        raise BadOptions(f"{kind_name} learns nothing from other series")
+    return {
+        "form": kind(kind_name).FORMAT,
+        "header": json.dumps(learnt.header, allow_nan=False),
+        "arrays": pack(learnt.arrays),
+        "native": learnt.native,
+        "native_format": None if learnt.native is None else learnt.header.get("native", kind_name),
+        "label": learnt.label,
+    }
 
 
 def fit(
@@ -172,6 +373,9 @@ def fit(
     values: bytes,
     counts: bytes,
     check: Check,
+    feature_steps: bytes | None = None,
+    feature_values: bytes | None = None,
+    feature_counts: bytes | None = None,
 ) -> str:
     """Fit a batch of series and forecast each.
 
@@ -181,7 +385,10 @@ def fit(
         The kind and its own options, completed; JSON.
     options : str
         JSON object of `seasons` (list of int; absent or None: from the step), `max_gap` (steps;
-        None: default), `missing` ("zero": a step without a row is 0).
+        None: default), `missing` ("zero": a step without a row is 0), `grid` (when the steps are),
+        `features` (names of the regressors), `holiday_steps` (steps by the name of a holiday),
+        `artifact` (what the kind learnt, in memory; absent: a kind that learns does so from this
+        batch).
     step_seconds : float
         Length of a step.
     horizon : int
@@ -191,6 +398,9 @@ def fit(
         how many each has.
     check : callable
         Raises when the caller cancels.
+    feature_steps, feature_values, feature_counts : bytes, optional
+        The same of the regressors: for each step as many numbers as there are `features`, NaN where
+        one is not known; also of steps ahead.
 
     Returns
     -------
@@ -199,40 +409,67 @@ def fit(
     """
     own: Mapping[str, Any] = json.loads(kind_options)
     given: Mapping[str, Any] = json.loads(options)
-    results: list[dict[str, Any] | None] = []
-    prepared: list[Ready] = []
-    places: list[int] = []
-    for place, (step, value) in enumerate(_split(steps, values, counts)):
-        ready = _ready(step, value, given, step_seconds)
-        if isinstance(ready, WeighhouseError):
-            results.append(_failure(ready))
-        else:
-            results.append(None)
-            prepared.append(ready)
-            places.append(place)
-        check()
+    features = (feature_steps, feature_values, feature_counts)
+    split = _split(steps, values, counts, given, features)
+    ready = _prepare(split, given, step_seconds, horizon, check)
+    results: list[dict[str, Any] | None] = [
+        _failure(one) if isinstance(one, WeighhouseError) else None for one in ready
+    ]
+    prepared = {place: one for place, one in enumerate(ready) if isinstance(one, Ready)}
     reasons: dict[int, WeighhouseError] = {}
-    todo = list(range(len(prepared)))
     for name in (kind_name, *(b for b in BASELINES if b != kind_name)):
+        todo = [place for place in prepared if results[place] is None]
         if not todo:
             break
-        model = kind(name)
-        chosen = own if name == kind_name else model.check_options({})
-        fits = model.fit([prepared[i].series for i in todo], horizon, chosen, check)
-        for i, found in zip(todo, fits, strict=True):
+        batch = [prepared[place].series for place in todo]
+        chosen = own if name == kind_name else kind(name).check_options({})
+        try:
+            applied = _applied(name, given.get("artifact"), batch, horizon, chosen, check)
+        except TooFewObservations as error:
+            reasons |= {place: error for place in todo}
+            continue
+        fits = applied.fit(batch, horizon, chosen, check)
+        for place, found in zip(todo, fits, strict=True):
             check()
             if not isinstance(found, Fit):
-                reasons.setdefault(i, found)
+                reasons.setdefault(place, found)
                 continue
-            row = _described(prepared[i], model, found.parameters, horizon)
-            row |= {"label": found.label, "note": _joined(prepared[i].note, found.note)}
-            if i in reasons:
-                row |= {"fell_back_from": kind_name, **_failure(reasons[i])}
-            results[places[i]] = row
-        todo = [i for i in todo if results[places[i]] is None]
-    for i in todo:
-        results[places[i]] = _failure(reasons[i])
+            try:
+                row = _described(prepared[place], applied, found.parameters, horizon)
+            except WeighhouseError as error:
+                # Fitted, but what must be known ahead is not.
+                reasons.setdefault(place, error)
+                continue
+            row |= {"label": found.label, "note": _joined(prepared[place].note, found.note)}
+            if place in reasons:
+                row |= {"fell_back_from": kind_name, **_failure(reasons[place])}
+            results[place] = row
+    for place in prepared:
+        if results[place] is None:
+            results[place] = _failure(reasons[place])
     return json.dumps(results, allow_nan=False)
+
+
+def _applied(
+    name: str,
+    artifact: str | None,
+    batch: Sequence[Series],
+    horizon: int,
+    options: Mapping[str, Any],
+    check: Check,
+) -> Applied:
+    """Take a kind with what it learnt before, or learns now.
+
+    What is learnt now is stored nowhere: this session alone can forecast from such parameters.
+    """
+    if not learns(name):
+        return Applied(name)
+    if artifact is None:
+        learnt = learn(name, batch, horizon, options, check)
+        assert learnt is not None
+        artifact = str(uuid.uuid4())
+        artifacts.ARTIFACTS.put(artifact, learnt, sum(a.nbytes for a in learnt.arrays.values()))
+    return Applied(name, artifacts.find(artifact), artifact)
 
 
 def update(
@@ -244,6 +481,9 @@ def update(
     counts: bytes,
     known: str,
     check: Check,
+    feature_steps: bytes | None = None,
+    feature_values: bytes | None = None,
+    feature_counts: bytes | None = None,
 ) -> str:
     """Take new observations into fitted series, parameters fixed, and forecast each.
 
@@ -254,6 +494,8 @@ def update(
         `last_step` (the last of them).
     options, step_seconds, horizon, steps, values, counts, check
         As of `fit`; the whole history.
+    feature_steps, feature_values, feature_counts
+        As of `fit`.
 
     Returns
     -------
@@ -263,19 +505,28 @@ def update(
     """
     results: list[dict[str, Any] | None] = []
     given = json.loads(options)
-    pairs = zip(_split(steps, values, counts), json.loads(known), strict=True)
-    for (step, value), old in pairs:
+    features = (feature_steps, feature_values, feature_counts)
+    split = _split(steps, values, counts, given, features)
+    for observed, old in zip(split, json.loads(known), strict=True):
         check()
-        ready = _ready(step, value, given, step_seconds)
+        ready = _ready(observed, given, step_seconds, horizon)
         length = int(old["length"])
         if isinstance(ready, WeighhouseError) or ready.first_step + length - 1 != int(
             old["last_step"]
         ):
             results.append(None)
             continue
-        model = kind(old["kind"])
-        parameters = model.update(old["parameters"], ready.series.values[length:])
-        row = _described(ready, model, parameters, horizon)
+        applied = Applied.of(old["kind"], old["parameters"])
+        series, regressors = ready.series, ready.series.regressors
+        if regressors is not None:
+            regressors = Regressors(regressors.names, regressors.values[length:])
+        try:
+            parameters = applied.update(old["parameters"], series.values[length:], regressors)
+            row = _described(ready, applied, parameters, horizon)
+        except WeighhouseError:
+            # The fit says why, and a baseline stands in.
+            results.append(None)
+            continue
         results.append(row | {"note": ready.note})
     return json.dumps(results, allow_nan=False)
 
@@ -295,7 +546,7 @@ def forecast(
     for level in levels:
         if not 0 < level < 1:
             raise BadOptions(f"level is {level}", hint="Give a coverage between 0 and 1, as 0.95.")
-    return kind(kind_name).forecast(parameters, horizon, levels)
+    return Applied.of(kind_name, parameters).forecast(parameters, horizon, levels)
 
 
 def forecast_rows(
@@ -320,6 +571,9 @@ def backtest(
     values: bytes,
     counts: bytes,
     check: Check,
+    feature_steps: bytes | None = None,
+    feature_values: bytes | None = None,
+    feature_counts: bytes | None = None,
 ) -> str:
     """Evaluate a kind on a batch of series by rolling origin.
 
@@ -345,13 +599,15 @@ def backtest(
     ready: list[tuple[int, Ready]] = []
     observed: list[NDArray[np.bool_]] = []
     failures: list[list[Any]] = []
-    for place, (step, value) in enumerate(_split(steps, values, counts)):
-        found = _ready(step, value, given, step_seconds)
+    features = (feature_steps, feature_values, feature_counts)
+    for place, one in enumerate(_split(steps, values, counts, given, features)):
+        # Regressors ahead of the data are not needed: a fold knows those of its own steps.
+        found = _ready(one, given, step_seconds, 0)
         if isinstance(found, WeighhouseError):
             failures.append([place, None, *_failure(found).values()])
             continue
         seen = np.zeros(found.series.values.size, dtype=bool)
-        inside = step[step >= found.first_step] - found.first_step
+        inside = one.step[one.step >= found.first_step] - found.first_step
         seen[inside] = True
         ready.append((place, found))
         observed.append(seen | (given.get("missing") == "zero"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -48,12 +49,15 @@ class Calendar:
     count : int
         Units a step has.
     first : datetime64[s]
-        Local time at which the first step of the series starts.
+        Local time at which the first step of the series starts; with `zone` in UTC.
+    zone : str or None
+        Where steps of seconds are: their local times follow its clock. None: the times are local.
     """
 
     unit: Literal["second", "day", "month"]
     count: int
     first: np.datetime64
+    zone: str | None = None
 
     def times(self, start: int, stop: int) -> Times:
         """Give the local times at which steps start; step 0 is the first of the series.
@@ -67,7 +71,20 @@ class Calendar:
             months = self.first.astype("datetime64[M]") + steps
             return np.asarray(months.astype("datetime64[s]"))
         seconds = steps * (86400 if self.unit == "day" else 1)
-        return np.asarray(self.first.astype("datetime64[s]") + seconds.astype("timedelta64[s]"))
+        times = self.first.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
+        if self.zone is None:
+            return np.asarray(times)
+        # Clocks change on the hour: each hour is asked once. Only hourly series pay for the zones.
+        from zoneinfo import ZoneInfo
+
+        zone = ZoneInfo(self.zone)
+        hours, place = np.unique(times.astype("datetime64[h]"), return_inverse=True)
+        none = timedelta()
+        offsets = [
+            int((datetime.fromtimestamp(3600 * hour, zone).utcoffset() or none).total_seconds())
+            for hour in hours.astype(np.int64).tolist()
+        ]
+        return np.asarray(times + np.array(offsets, dtype="timedelta64[s]")[place])
 
 
 @dataclass(frozen=True, slots=True)

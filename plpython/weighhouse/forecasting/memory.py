@@ -1,27 +1,18 @@
-"""Fitted parameters in the memory of a session: verified and parsed once, least recently used out.
-
-The key is the identity of stored content, which never changes: what is here is never stale.
-"""
+"""Fitted parameters in the memory of a session: verified and parsed once."""
 
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from weighhouse import signing
-from weighhouse.errors import WeighhouseError
+from weighhouse.errors import FromNewerVersion
 from weighhouse.forecasting import bridge, kind
 from weighhouse.forecasting.contract import Parameters
+from weighhouse.remembered import Remembered
 
-__all__ = ["MEMORY", "Memory", "Stored", "content", "forecast"]
-
-
-class FromNewerVersion(WeighhouseError):
-    """Stored in a form this code does not know yet."""
-
-    sqlstate = "ML203"
+__all__ = ["MEMORY", "Stored", "content", "forecast"]
 
 
 def content(kind_name: str, version: int, data_hash: str, parameters: str) -> str:
@@ -68,62 +59,8 @@ class Stored:
         return parsed
 
 
-@dataclass
-class Memory:
-    """A least-recently-used store, bounded by entries and by bytes of JSON."""
-
-    most_entries: int = 4096
-    most_bytes: int = 8_000_000
-    hits: int = 0
-    misses: int = 0
-    evictions: int = 0
-    bytes: int = 0
-    entries: OrderedDict[str, tuple[str, Parameters, int]] = field(default_factory=OrderedDict)
-
-    def missing(self, ids: Sequence[str]) -> list[str]:
-        """List those that must be fetched."""
-        return [id for id in ids if id not in self.entries]
-
-    def get(self, id: str) -> tuple[str, Parameters] | None:
-        """Give kind and parameters, and count."""
-        found = self.entries.get(id)
-        if found is None:
-            self.misses += 1
-            return None
-        self.hits += 1
-        self.entries.move_to_end(id)
-        return found[:2]
-
-    def put(self, id: str, kind_name: str, parameters: Parameters, size: int) -> None:
-        """Keep one, and drop the least recently used beyond the bounds."""
-        if id in self.entries:
-            self.bytes -= self.entries.pop(id)[2]
-        self.entries[id] = (kind_name, parameters, size)
-        self.bytes += size
-        while self.entries and (
-            len(self.entries) > self.most_entries or self.bytes > self.most_bytes
-        ):
-            _, (_, _, dropped) = self.entries.popitem(last=False)
-            self.bytes -= dropped
-            self.evictions += 1
-
-    def clear(self) -> None:
-        """Forget everything but the counts."""
-        self.entries.clear()
-        self.bytes = 0
-
-    def figures(self) -> dict[str, int]:
-        """Counts of this session."""
-        return {
-            "entries": len(self.entries),
-            "bytes": self.bytes,
-            "hits": self.hits,
-            "misses": self.misses,
-            "evictions": self.evictions,
-        }
-
-
-MEMORY = Memory()
+# Kind and parameters, by the identity of the stored model; sizes are those of their JSON.
+MEMORY: Remembered[tuple[str, Parameters]] = Remembered(most_entries=4096, most_bytes=8_000_000)
 
 
 def forecast(
@@ -132,7 +69,7 @@ def forecast(
     horizon: int,
     levels: Sequence[float],
     check: Callable[[], None],
-    memory: Memory = MEMORY,
+    memory: Remembered[tuple[str, Parameters]] = MEMORY,
 ) -> Iterator[tuple[int, int, float, list[float], list[float]]]:
     """Forecast series from their stored parameters.
 
@@ -159,6 +96,6 @@ def forecast(
         if known is None:
             row = rows[id]
             known = row.kind, row.parse()
-            memory.put(id, *known, len(row.parameters))
+            memory.put(id, known, len(row.parameters))
         for row_of_step in bridge.forecast_rows(*known, horizon, levels):
             yield (place, *row_of_step)
