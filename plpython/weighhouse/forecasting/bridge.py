@@ -40,6 +40,7 @@ __all__ = [
     "LEVELS",
     "UnevenSteps",
     "backtest",
+    "calendar",
     "check_kind_options",
     "fit",
     "forecast",
@@ -99,6 +100,8 @@ class Ready:
     last_step: int
     gaps: int
     note: str | None
+    problem: WeighhouseError | None = None
+    """Why a kind that takes regressors cannot take it; a baseline needs none."""
 
 
 def _edges(counts: bytes) -> Integers:
@@ -133,9 +136,8 @@ def _split(
         yield Observed(step[start:stop], value[start:stop], columns)
 
 
-def _calendar(options: Mapping[str, Any], step: int) -> Calendar | None:
+def calendar(grid_of: Mapping[str, Any] | None, step: int) -> Calendar | None:
     """Tell when a step of the grid is; None where the grid is not known."""
-    grid_of: Mapping[str, Any] | None = options.get("grid")
     if not grid_of:
         return None
     count, unit = int(grid_of["count"]), grid_of["unit"]
@@ -239,12 +241,18 @@ def _ready(
         prepared = grid.prepare(values, seasons, max_gap=options.get("max_gap"))
         n = prepared.values.size
         first = int(step[0]) + prepared.start
-        regressors, note = _regressors(observed.columns, first, n, options, horizon)
     except WeighhouseError as error:
         return error
+    regressors, note, problem = None, None, None
+    try:
+        regressors, note = _regressors(observed.columns, first, n, options, horizon)
+    except WeighhouseError as error:
+        problem = error
     usable = tuple(m for m in seasons if 2 * m <= n)
-    series = Series(prepared.values, usable, _calendar(options, first), regressors)
-    return Ready(series, first, first + n - 1, prepared.filled, _joined(prepared.note, note))
+    series = Series(prepared.values, usable, calendar(options.get("grid"), first), regressors)
+    return Ready(
+        series, first, first + n - 1, prepared.filled, _joined(prepared.note, note), problem
+    )
 
 
 def _numbers(values: Floats) -> list[float]:
@@ -348,7 +356,7 @@ def learn_all(
     features = (feature_steps, feature_values, feature_counts)
     split = _split(steps, values, counts, given, features)
     ready = _prepare(split, given, step_seconds, horizon, check)
-    collection = [one.series for one in ready if isinstance(one, Ready)]
+    collection = [one.series for one in ready if isinstance(one, Ready) and not one.problem]
     before = None if known is None else artifacts.find(known)
     learnt = learn(kind_name, collection, horizon, json.loads(kind_options), check, before)
     if learnt is None:
@@ -416,11 +424,13 @@ def fit(
         _failure(one) if isinstance(one, WeighhouseError) else None for one in ready
     ]
     prepared = {place: one for place, one in enumerate(ready) if isinstance(one, Ready)}
-    reasons: dict[int, WeighhouseError] = {}
+    reasons = {place: one.problem for place, one in prepared.items() if one.problem}
     for name in (kind_name, *(b for b in BASELINES if b != kind_name)):
         todo = [place for place in prepared if results[place] is None]
+        if name == kind_name:
+            todo = [place for place in todo if place not in reasons]
         if not todo:
-            break
+            continue
         batch = [prepared[place].series for place in todo]
         chosen = own if name == kind_name else kind(name).check_options({})
         try:
@@ -511,8 +521,8 @@ def update(
         check()
         ready = _ready(observed, given, step_seconds, horizon)
         length = int(old["length"])
-        if isinstance(ready, WeighhouseError) or ready.first_step + length - 1 != int(
-            old["last_step"]
+        if isinstance(ready, WeighhouseError) or (
+            ready.problem or ready.first_step + length - 1 != int(old["last_step"])
         ):
             results.append(None)
             continue
@@ -603,8 +613,10 @@ def backtest(
     for place, one in enumerate(_split(steps, values, counts, given, features)):
         # Regressors ahead of the data are not needed: a fold knows those of its own steps.
         found = _ready(one, given, step_seconds, 0)
-        if isinstance(found, WeighhouseError):
-            failures.append([place, None, *_failure(found).values()])
+        problem = found.problem if isinstance(found, Ready) else found
+        if problem is not None or not isinstance(found, Ready):
+            assert problem is not None
+            failures.append([place, None, *_failure(problem).values()])
             continue
         seen = np.zeros(found.series.values.size, dtype=bool)
         inside = one.step[one.step >= found.first_step] - found.first_step
