@@ -2,24 +2,89 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from weighhouse import artifacts, forecasting
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
-from weighhouse.forecasting import KINDS, kind
-from weighhouse.forecasting.contract import Fit, Floats, Forecast, Kind, Series, no_check
+from weighhouse.forecasting import KINDS
+from weighhouse.forecasting.applied import Applied, learn, learns
+from weighhouse.forecasting.contract import (
+    Calendar,
+    Fit,
+    Floats,
+    Forecast,
+    Kind,
+    Parameters,
+    Result,
+    Series,
+    no_check,
+)
+from weighhouse.learnt import pack
 
 HORIZON = 6
 LEVELS = (0.8, 0.95)
 # f(y + c) = f(y) + c: not for kinds that may choose something multiplicative.
 SHIFTING = {"naive", "seasonal_naive", "drift", "arima"}
 
-pytestmark = pytest.mark.parametrize("name", KINDS)
+# Where torch is not, tests/db/test_kinds.py runs these in a server that has it.
+NO_TORCH = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed here"
+)
+NEURAL = ("lstm", "gru", "nhits")
+
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=NO_TORCH if name in NEURAL else ()) for name in KINDS]
+)
+
+
+class Together:
+    """A kind that learns, called like one that does not: it learns from each batch it is given."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(forecasting.kind(self.name), attribute)
+
+    def fit(
+        self,
+        batch: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+    ) -> list[Result]:
+        try:
+            learnt = learn(self.name, batch, horizon, options, check)
+        except TooFewObservations as error:
+            return [error for _ in batch]
+        assert learnt is not None
+        # The same content has the same name.
+        id = hashlib.sha256(json.dumps(learnt.header).encode() + pack(learnt.arrays)).hexdigest()
+        artifacts.ARTIFACTS.put(id, learnt, 0)
+        return Applied(self.name, learnt, id).fit(batch, horizon, options, check)
+
+    def forecast(self, parameters: Parameters, horizon: int, levels: Sequence[float]) -> Forecast:
+        return Applied.of(self.name, parameters).forecast(parameters, horizon, levels)
+
+    def update(self, parameters: Parameters, values: Floats) -> Parameters:
+        return Applied.of(self.name, parameters).update(parameters, values)
+
+
+def kind(name: str) -> Kind:
+    return cast(Kind, Together(name)) if learns(name) else forecasting.kind(name)
+
+
+@pytest.fixture(autouse=True)
+def forget(name: str) -> None:
+    artifacts.ARTIFACTS.clear()
 
 
 def monthly(n: int = 60, seed: int = 1, level: float = 100.0) -> Floats:
@@ -31,7 +96,8 @@ def monthly(n: int = 60, seed: int = 1, level: float = 100.0) -> Floats:
 
 
 def series(values: Any, *seasons: int) -> Series:
-    return Series(np.asarray(values, dtype=float), seasons)
+    calendar = Calendar("month", 1, np.datetime64("2015-01-01", "s"))
+    return Series(np.asarray(values, dtype=float), seasons, calendar)
 
 
 def fit_one(model: Kind, one: Series, horizon: int = HORIZON) -> Fit:
@@ -139,7 +205,7 @@ def test_scale_equivariance(name: str, factor: float) -> None:
 
 def test_shift_equivariance(name: str) -> None:
     if name not in SHIFTING:
-        assert name in {"ets", "theta", "decomposition", "auto"}
+        assert name in {"ets", "theta", "decomposition", "auto", "prophet"} or learns(name)
         return
     model = kind(name)
     before = forecast_one(model, series(monthly(), 12))
@@ -193,15 +259,18 @@ def test_same_input_same_output(name: str) -> None:
 
 
 def test_a_series_does_not_depend_on_its_batch(name: str) -> None:
-    model = kind(name)
+    options = kind(name).check_options({})
     batch = varied()
-    together = model.fit(batch, HORIZON, model.check_options({}), no_check)
-    backwards = model.fit(batch[::-1], HORIZON, model.check_options({}), no_check)[::-1]
+    # What is learnt depends on all; what is then made of a series does not.
+    model = Applied(name, learn(name, batch, HORIZON, options, no_check))
+    together = model.fit(batch, HORIZON, options, no_check)
+    backwards = model.fit(batch[::-1], HORIZON, options, no_check)[::-1]
     for one, result, other in zip(batch, together, backwards, strict=True):
         assert isinstance(result, Fit)
         assert isinstance(other, Fit)
         assert result.label == other.label
-        alone = fit_one(model, one)
+        (alone,) = model.fit([one], HORIZON, options, no_check)
+        assert isinstance(alone, Fit)
         for twin in (other, alone):
             same(
                 model.forecast(result.parameters, HORIZON, LEVELS),
