@@ -44,6 +44,12 @@ class NotIdentified(WeighhouseError):
     sqlstate = "ML104"
 
 
+class MissingRegressor(WeighhouseError):
+    """What a model reckons with beside the value is not known for a time ahead."""
+
+    sqlstate = "ML105"
+
+
 class WrongVersion(WeighhouseError):
     """The stored code and the calling function disagree."""
 

@@ -20,6 +20,9 @@ KINDS: dict[str, str] = {
     "arima": "weighhouse.forecasting.arima",
     "decomposition": "weighhouse.forecasting.decomposition",
     "auto": "weighhouse.forecasting.auto",
+    "prophet": "weighhouse.forecasting.prophet",
+    "boosting": "weighhouse.forecasting.boosting",
+    "xgboost_lags": "weighhouse.forecasting.xgboost_lags",
 }
 
 
