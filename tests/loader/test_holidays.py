@@ -11,7 +11,10 @@ from loader import holidays
 from loader.errors import Refused
 from tests.loader.test_cli import one, run
 
-FILE = "\ufeffCalendar;Day;Name\nRU;2026-01-01;Новый год\nRU;2027-01-01;Новый год\n\nRU;2026-05-09;День Победы\n"
+FILE = (
+    "\ufeffCalendar;Day;Name\nRU;2026-01-01;Новый год\nRU;2027-01-01;Новый год\n\n"
+    "RU;2026-05-09;День Победы\n"
+)
 
 
 def test_a_file_is_added_listed_and_removed(fresh_url: str, tmp_path: Path) -> None:
