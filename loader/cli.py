@@ -22,6 +22,7 @@ import typer
 from loader import __version__, catalog, doctor, ingest, report, schema, server
 from loader.alerts import alerts_app, webhooks_app
 from loader.errors import LoaderError, UsageError
+from loader.holidays import holidays_app
 from loader.jobs import ensure_clock, jobs_app
 from loader.models import cache_app, models_app
 from loader.reading import FactLayout, LayoutName, ReadOptions
@@ -64,6 +65,7 @@ for sub, name in (
     (jobs_app, "jobs"),
     (alerts_app, "alerts"),
     (webhooks_app, "webhooks"),
+    (holidays_app, "holidays"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=None)
 app.command("worker")(worker)
