@@ -44,6 +44,12 @@ class NotIdentified(WeighhouseError):
     sqlstate = "ML104"
 
 
+class MissingLibrary(WeighhouseError):
+    """The server's Python lacks a library that fitting needs."""
+
+    sqlstate = "ML105"
+
+
 class WrongVersion(WeighhouseError):
     """The stored code and the calling function disagree."""
 

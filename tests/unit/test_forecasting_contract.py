@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
-from weighhouse.forecasting import KINDS, kind
+from weighhouse.forecasting import KINDS, kind, traits
 from weighhouse.forecasting.contract import Fit, Floats, Forecast, Kind, Series, no_check
 
 HORIZON = 6
@@ -19,7 +19,10 @@ LEVELS = (0.8, 0.95)
 # f(y + c) = f(y) + c: not for kinds that may choose something multiplicative.
 SHIFTING = {"naive", "seasonal_naive", "drift", "arima"}
 
-pytestmark = pytest.mark.parametrize("name", KINDS)
+# Those that learn from all series of a model have lists of their own.
+PLAIN = [name for name in KINDS if not traits(name)["learns"]]
+
+pytestmark = pytest.mark.parametrize("name", PLAIN)
 
 
 def monthly(n: int = 60, seed: int = 1, level: float = 100.0) -> Floats:

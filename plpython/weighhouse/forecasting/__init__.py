@@ -20,6 +20,9 @@ KINDS: dict[str, str] = {
     "arima": "weighhouse.forecasting.arima",
     "decomposition": "weighhouse.forecasting.decomposition",
     "auto": "weighhouse.forecasting.auto",
+    "lstm": "weighhouse.forecasting.lstm",
+    "gru": "weighhouse.forecasting.gru",
+    "nhits": "weighhouse.forecasting.nhits",
 }
 
 
