@@ -4,8 +4,8 @@ Each is written once, for the arrays of torch, which learns, and for those of nu
 that forecasting needs; `run` is handed the library it works with. Several nets of one architecture,
 each with its own weights, are one array with the net as first axis.
 
-A linear map from window to forecast, which starts as the last season repeated, stands beside each
-network: what the network learns is how to do better.
+A linear map from window to forecast stands beside each network. Beside the recurrent ones it starts
+as the last season repeated: what they learn is how to do better. N-HiTS is better from nothing.
 
 References
 ----------
@@ -137,7 +137,7 @@ def _hits_fixed(shape: Shape) -> dict[str, Floats]:
 
 
 def _hits_start(shape: Shape, nets: int, rng: np.random.Generator) -> dict[str, Floats]:
-    weights = {"direct": _last_season(shape, nets)}
+    weights = {"direct": np.zeros((nets, shape.window, shape.horizon))}
     units = HITS_UNITS
     for i, (width, back, ahead) in enumerate(_hits_sizes(shape)):
         inputs = -(-shape.window // width)
@@ -230,6 +230,6 @@ def _gru_run(library: Any, weights: Weights, fixed: Weights, windows: Array) -> 
     return windows @ weights["direct"] + state @ weights["head"] + weights["head_bias"]
 
 
-NHITS = Network(_hits_start, _hits_fixed, _hits_run, steps=400, rate=2e-3, size=HITS_UNITS)
+NHITS = Network(_hits_start, _hits_fixed, _hits_run, steps=600, rate=2e-3, size=HITS_UNITS)
 LSTM = Network(_cell_start(4), _cell_fixed, _lstm_run, steps=300, rate=4e-3, size=CELL_UNITS)
 GRU = Network(_cell_start(3), _cell_fixed, _gru_run, steps=300, rate=4e-3, size=CELL_UNITS)

@@ -24,6 +24,8 @@ DECAY = 1e-3
 LONGEST_GRADIENT = 1.0
 # Windows of one pass where nothing is learnt.
 PASS = 512
+# A judgement that much worse than the best is no chance.
+CLEARLY = 1.05
 # Targets further away than this teach how far away they are no better.
 FARTHEST = 40.0
 
@@ -115,8 +117,10 @@ class Learner:
         rate : float
             Of the first steps; it falls to nothing along a cosine.
         every, judge, patience
-            Every so many steps the weights are judged (less is better); the best ones are kept, and
-            it ends when so many judgements in turn were no better. No judge: the last are kept.
+            Every so many steps the weights are judged (less is better); where so many judgements in
+            turn, or the last, are clearly worse than the best, the best weights are kept. Else, and
+            without a judge, the last are: a rate that has fallen to nothing is worth more than
+            what few withheld windows say.
 
         Returns
         -------
@@ -130,7 +134,7 @@ class Learner:
         nets = len(self.weights["direct"])
         series = np.arange(len(ends))
         least = collection.least(ends)
-        best, at, kept = math.inf, steps, None
+        best, at, kept, worse = math.inf, steps, None, 0
         for step in range(steps):
             self.check()
             now = rate * min(1.0, (step + 1) / WARM_UP)
@@ -155,10 +159,12 @@ class Learner:
                 found = judge()
                 if found < best:
                     best, at, kept = found, step + 1, self.dump()
-                elif step + 1 - at >= patience * every:
+                worse = worse + 1 if found > CLEARLY * best else 0
+                if worse >= patience:
                     break
-        if kept is not None:
-            self.load(kept)
+        if kept is None or not worse:
+            return steps
+        self.load(kept)
         return at
 
     def forecast(self, windows: Floats) -> Floats:
