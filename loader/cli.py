@@ -120,9 +120,17 @@ def server_start(
     port: Annotated[
         int | None, typer.Option(help="Port on 127.0.0.1; default the next free.")
     ] = None,
+    extras: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Build it with more: neural (torch, 1 GB, for lstm, gru and nhits). Repeatable;"
+            " stays when a later start does not name it.",
+        ),
+    ] = None,
 ) -> None:
     """Starts the embedded server, building it first where there is none."""
-    info = server.start(port=port, progress=note)
+    info = server.start(port=port, progress=note, extras=extras or ())
     word = "is running" if info.started else "was running already"
     say(_public(info), f"server {word}: {info.dsn}")
 

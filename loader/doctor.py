@@ -26,6 +26,7 @@ LEAST_TIMEOUT_MS = 60_000
 CLOCK_SECONDS = 2.0
 LOW_DISK, FULL_DISK = 5 * 10**9, 10**9
 STATEMENT_TIMEOUT_MS = 10_000
+NO_TORCH = "not installed: needed for lstm, gru, nhits; loader server start --with neural"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,12 @@ try:
     found["numpy_path"] = os.path.dirname(numpy.__file__)
 except BaseException as error:
     found["numpy_error"] = (type(error).__name__ + ": " + str(error)).splitlines()[0][:200]
+try:
+    # Its version without importing it, which takes a second and 200 MB.
+    import importlib.metadata
+    found["torch"] = importlib.metadata.version("torch")
+except BaseException:
+    found["torch"] = None
 return json.dumps(found)
 $python$
 """
@@ -309,6 +316,15 @@ def check_numpy(patient: Patient) -> Finding:
     version = str(patient.python["numpy"])
     text = f"{version} in {patient.python['numpy_path']}"
     return Finding("OK" if version.startswith("2.") else "WARN", text)
+
+
+@check("run loader doctor as a superuser")
+def check_torch(patient: Patient) -> Finding:
+    """torch in the server"""
+    if "version" not in patient.python:
+        return _unseen(patient)
+    # Most need none: its absence is no fault.
+    return Finding("OK", patient.python.get("torch") or NO_TORCH)
 
 
 @check(

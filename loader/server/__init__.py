@@ -36,7 +36,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +48,12 @@ from loader.server.cluster import DEFAULT_PORT
 from loader.server.installation import ROOT_PYTHONPATH, THREADS
 from loader.server.layout import home
 from loader.server.libraries import LIBRARIES
-from loader.server.root import ROOT_MAJOR
+from loader.server.root import EXTRAS, ROOT_MAJOR, extras_of
 from loader.server.system import LEAST_MAJOR, NEEDED_EXTENSIONS
 from loader.server.tools import Progress
 
 __all__ = ["ServerInfo", "ServerStatus", "dsn", "home", "psql", "start", "status", "stop"]
-__all__ += ["DEFAULT_PORT", "LEAST_MAJOR", "LIBRARIES", "NEEDED_EXTENSIONS", "ROOT_MAJOR"]
+__all__ += ["DEFAULT_PORT", "EXTRAS", "LEAST_MAJOR", "LIBRARIES", "NEEDED_EXTENSIONS", "ROOT_MAJOR"]
 __all__ += ["ROOT_PYTHONPATH", "THREADS"]
 
 LEAST_FREE = 2 * 10**9
@@ -106,7 +106,11 @@ def _files_explained() -> Iterator[None]:
 
 
 @_files_explained()
-def start(port: int | None = None, progress: Progress = tools.quiet) -> ServerInfo:
+def start(
+    port: int | None = None,
+    progress: Progress = tools.quiet,
+    extras: Collection[str] = (),
+) -> ServerInfo:
     """Start the server; build and initialise what is missing first.
 
     Safe to repeat, to run twice at once, and to run after a crash.
@@ -117,28 +121,39 @@ def start(port: int | None = None, progress: Progress = tools.quiet) -> ServerIn
         Listen here or fail. Without it: the port of last time, else 5433, else the next free one.
     progress
         Told of each step, one line with its seconds.
+    extras
+        Of `root.EXTRAS`: "neural" is torch. Where the server lacks them its root is built anew, the
+        data are kept; they stay when a later start does not name them.
 
     Raises
     ------
     Refused
         Nothing can be built here, the port is taken, the disk is too small, the data belong to
-        another major version.
+        another major version, the server runs and lacks an extra.
     Busy
         Another start or stop did not end within ten minutes.
     """
     if port is not None and not 0 < port < 65536:
         raise UsageError(f"{port} is not a port", hint="give one between 1024 and 65535")
+    if unknown := sorted(set(extras) - EXTRAS.keys()):
+        raise UsageError(f"{unknown[0]} is no extra", hint=f"known are {', '.join(EXTRAS)}")
     base = home()
     layout.check_home(base)
     with layout.locked(base, progress) as lock:
         before = status()
         started = before.state != "running"
         if started:
-            _bring_up(before, port, lock, progress)
+            _bring_up(before, port, lock, progress, extras)
         elif port not in (None, before.port):
             raise Refused(
                 f"the server is already running, on port {before.port}",
                 hint=f"stop it first: loader server stop, then loader server start --port {port}",
+            )
+        elif before.kind == "root" and (lacking := set(extras) - extras_of(base / "root")):
+            asked = " ".join(f"--with {name}" for name in sorted(lacking))
+            raise Refused(
+                f"the server is already running, without {' and '.join(sorted(lacking))}",
+                hint=f"stop it first: loader server stop, then loader server start {asked}",
             )
         cluster.verify(base, dsn())
         now = status()
@@ -150,17 +165,23 @@ def start(port: int | None = None, progress: Progress = tools.quiet) -> ServerIn
         )
 
 
-def _bring_up(before: ServerStatus, port: int | None, lock: int, progress: Progress) -> None:
+def _bring_up(
+    before: ServerStatus,
+    port: int | None,
+    lock: int,
+    progress: Progress,
+    extras: Collection[str],
+) -> None:
     """Build what is missing, and start a server that is not running."""
     base = before.home
     if before.data is not None:
         processes.clear_stale(before.data, progress)
-    elif (free := shutil.disk_usage(base).free) < LEAST_FREE:
+    elif (free := shutil.disk_usage(base).free) < (needed := LEAST_FREE * (1 + len(set(extras)))):
         raise Refused(
-            f"too little room: {free / 1e9:.1f} GB free in {base}, 2 GB needed",
+            f"too little room: {free / 1e9:.1f} GB free in {base}, {needed / 1e9:.0f} GB needed",
             hint="make room, or set WEIGHHOUSE_HOME to a larger disk",
         )
-    installation = prepare.prepare(base, lock, progress)
+    installation = prepare.prepare(base, lock, progress, extras)
     cluster.initialise(installation, progress)
     if layout.password(base) is None:
         cluster.set_password(installation)

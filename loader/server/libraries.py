@@ -57,6 +57,13 @@ def install(installation: Installation, lock: int, progress: Progress) -> None:
         progress(f"keeping the older libraries: {failure}")
 
 
+def has(installation: Installation, name: str) -> bool:
+    """Tell whether the Python of a server of the machine finds a module; it is not imported."""
+    look = "import importlib.util as u, sys; print(u.find_spec(sys.argv[1]) is not None)"
+    paths = ("env", f"PYTHONPATH={installation.libraries}")
+    return ask([*paths, f"python{installation.python}", "-c", look, name]).strip() == "True"
+
+
 def _pip() -> list[str]:
     """Find a pip: the interpreter's own, else any on the machine (it installs for another one)."""
     # -I: a PYTHONPATH or a numpy in the working directory has no say. Settings of pip itself do.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from loader.errors import Refused
@@ -12,7 +13,9 @@ from loader.server.system import LEAST_MAJOR
 from loader.server.tools import Progress
 
 
-def prepare(base: Path, lock: int, progress: Progress) -> Installation:
+def prepare(
+    base: Path, lock: int, progress: Progress, extras: Collection[str] = ()
+) -> Installation:
     """Find or build the binaries and libraries, and put the data where they see them."""
     data = layout.data_directory(base)
     major = int(layout.first_line(data / "PG_VERSION") or 0) if data else None
@@ -25,7 +28,7 @@ def prepare(base: Path, lock: int, progress: Progress) -> Installation:
                 hint=f"install PostgreSQL {major} with timescaledb and plpython3u again",
             )
         _check_build(kind)
-        root.ensure(base, major, lock, progress)
+        root.ensure(base, major, lock, progress, extras)
         result = root.installation(base)
         if major not in (None, result.major):
             raise Refused(
@@ -37,6 +40,12 @@ def prepare(base: Path, lock: int, progress: Progress) -> Installation:
             (result.root / "srv" / name).mkdir(exist_ok=True)
     _own_directories(result)
     libraries.install(result, lock, progress)
+    if "neural" in extras and result.kind == "system" and not libraries.has(result, "torch"):
+        # What the machine has is its owner's: nothing is installed there.
+        progress(
+            f"torch is missing: install it for Python {result.python}, on Debian and Ubuntu with"
+            f" apt-get install {' '.join(root.EXTRAS['neural'])}"
+        )
     return result
 
 

@@ -50,6 +50,12 @@ class MissingRegressor(WeighhouseError):
     sqlstate = "ML105"
 
 
+class MissingLibrary(WeighhouseError):
+    """The server's Python lacks a library that fitting needs."""
+
+    sqlstate = "ML106"
+
+
 class WrongVersion(WeighhouseError):
     """The stored code and the calling function disagree."""
 

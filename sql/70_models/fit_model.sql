@@ -217,7 +217,7 @@ comment on function internal.settle_artifact(core.model_definition, jsonb, int, 
 goes on, where it can), or learnt now. It is in the memory of the session then.
 
 continued: a version whose artifact is kept whatever came since. NULL = the kind learns nothing from other series, or there is not
-enough to learn from. Raises ML105 when the server lacks the library.';
+enough to learn from. Raises ML106 when the server lacks the library.';
 
 create function internal.forecast_models(ids uuid [], horizon int, levels float8 [])
 returns table (place int, step int, mean float8, lower float8 [], upper float8 [])

@@ -26,7 +26,7 @@ from psycopg import conninfo
 from loader import doctor, schema, server
 from loader.errors import Busy, ConnectionFailed, Refused, UsageError
 from loader.server import cluster as clusters
-from loader.server import layout, libraries, processes, root, system, tools
+from loader.server import layout, libraries, prepare, processes, root, system, tools
 from loader.server.installation import Installation
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -494,6 +494,70 @@ def test_a_root_is_kept_when_a_new_one_cannot_be_built(
     root.ensure(home, 17, 0, said.append)
     assert marker.exists()
     assert "no network" in said[0]
+    # What was asked for now and cannot be had is an error; the root stays all the same.
+    with pytest.raises(Refused, match="no network"):
+        root.ensure(home, 17, 0, said.append, ("neural",))
+    assert marker.exists()
+
+
+def test_an_extra_is_built_once_and_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[list[str]] = []
+
+    def build(_: Path, command: list[str], *__: object) -> None:
+        built.append(next(part for part in command if part.startswith("--include=")).split(","))
+        (home / "root.new" / "etc/apt/apt.conf.d").mkdir(parents=True)
+
+    home.mkdir()
+    monkeypatch.setattr(root, "ask", lambda _: "")
+    monkeypatch.setattr(root, "_install_mmdebstrap", lambda *_: None)
+    monkeypatch.setattr(root, "can_mount", lambda _: False)
+    monkeypatch.setattr(root, "build", build)
+    root.ensure(home, None, 0, tools.quiet)
+    assert "python3-torch" not in built[0]
+    assert root.extras_of(home / "root") == frozenset()
+    root.ensure(home, None, 0, tools.quiet, ("neural",))
+    assert {"python3-torch", "libopenblas0-pthread"} <= set(built[1])
+    root.ensure(home, None, 0, tools.quiet)
+    root.ensure(home, None, 0, tools.quiet, ("neural",))
+    assert len(built) == 2
+    assert root.extras_of(home / "root") == {"neural"}
+
+
+def test_an_unknown_extra_is_a_usage_error(home: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        server.start(extras=("nueral",))
+    assert "neural" in (caught.value.hint or "")
+    assert not home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the choice is made as root")
+def test_a_server_of_the_machine_is_told_what_it_lacks(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    made = installation(home, kind="system", mounted=False)
+    monkeypatch.setattr(system, "find", lambda *_: made)
+    monkeypatch.setattr(libraries, "install", lambda *_: None)
+    said: list[str] = []
+    prepare.prepare(home, 0, said.append)
+    assert said == []
+    monkeypatch.setattr(libraries, "has", lambda *_: True)
+    prepare.prepare(home, 0, said.append, ("neural",))
+    assert said == []
+    monkeypatch.setattr(libraries, "has", lambda *_: False)
+    prepare.prepare(home, 0, said.append, ("neural",))
+    assert "python3-torch" in said[0]
+
+
+def test_a_module_is_looked_for_without_importing_it(home: Path) -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    made = installation(home, kind="system", python=own)
+    made.libraries.mkdir(parents=True)
+    (made.libraries / "explosive.py").write_text("raise SystemExit(1)")
+    if not shutil.which(f"python{own}"):
+        pytest.skip(f"there is no python{own} in the path")
+    assert libraries.has(made, "explosive")
+    assert not libraries.has(made, "no_such_module")
 
 
 def test_what_a_killed_build_left_is_never_used(
@@ -506,11 +570,11 @@ def test_what_a_killed_build_left_is_never_used(
         assert not new.exists()
         marker = new / "opt" / "weighhouse" / "recipe.json"
         marker.parent.mkdir(parents=True)
-        marker.write_text(json.dumps({"recipe": root.RECIPE}))
+        marker.write_text(json.dumps({"recipe": root.recipe()}))
 
     monkeypatch.setattr(root, "build_root", build)
     root.ensure(home, None, 0, tools.quiet)
-    assert layout.recipe_of(home / "root") == root.RECIPE
+    assert layout.recipe_of(home / "root") == root.recipe()
     assert sorted(path.name for path in home.iterdir()) == ["root"]
 
 

@@ -23,6 +23,9 @@ KINDS: dict[str, str] = {
     "prophet": "weighhouse.forecasting.prophet",
     "boosting": "weighhouse.forecasting.boosting",
     "xgboost_lags": "weighhouse.forecasting.xgboost_lags",
+    "lstm": "weighhouse.forecasting.lstm",
+    "gru": "weighhouse.forecasting.gru",
+    "nhits": "weighhouse.forecasting.nhits",
 }
 
 
