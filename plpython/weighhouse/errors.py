@@ -48,3 +48,9 @@ class WrongVersion(WeighhouseError):
     """The stored code and the calling function disagree."""
 
     sqlstate = "ML901"
+
+
+class FromNewerVersion(WeighhouseError):
+    """Stored in a form this code does not know yet."""
+
+    sqlstate = "ML203"
