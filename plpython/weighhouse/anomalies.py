@@ -67,6 +67,13 @@ def _smooth(z: Floats, seasons: Sequence[int]) -> Floats:
     return z - rest + smooth_trend(rest, int(1.5 * max(seasons)) | 1)
 
 
+def _leverage(n: int, seasons: Sequence[int]) -> float:
+    """Estimate how much of a value is found again in its own expectation, on average."""
+    # Hutchinson (1990): the trace of a linear smoother from one vector of random signs.
+    signs = np.random.default_rng(n).choice([-1.0, 1.0], n)
+    return min(max(float(signs @ _smooth(signs, seasons)) / n, 0.0), 0.8)
+
+
 def decompose(
     values: Floats,
     observed: Flags,
@@ -118,12 +125,15 @@ def decompose(
         expected = steps + _smooth(clean - steps, seasons)
         check()
         rest = z - expected
-        clean = np.where(robust.outliers(rest, LIMIT) | ~observed, expected, z)
+        aside = robust.outliers(rest, LIMIT)
+        clean = np.where(aside | ~observed, expected, z)
     rest = np.where(observed, z - expected, 0.0)
     # What rounding leaves of a series that fits exactly is no residual.
     noise = 1e-9 * float(np.abs(z).max(initial=0.0))
     rest[np.abs(rest) <= noise] = 0.0
     spread = _spread(rest[observed])
+    # What had no part in its own expectation is further from it than what had.
+    rest[aside] *= 1.0 - _leverage(z.size, seasons)
     score = rest / spread if spread > 0 else np.zeros(z.size)
     with np.errstate(over="ignore"):
         course = np.exp(expected) if log else expected

@@ -12,8 +12,9 @@ Zhang, Siegmund (2007), Biometrics 63, 22-32 (a penalty of 3 ln n a change).
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,8 +39,9 @@ LONGEST_LEAST = 14
 LEAST = 5
 # Values further from the running median, in standard deviations, are drawn in to it.
 LIMIT = 3.0
-# Mean and variance of the square root of the absolute value of a standard normal.
+# Variance and median of the square root of the absolute value of a standard normal.
 _ROOT_VARIANCE = math.sqrt(2 / math.pi) - (2**0.25 * math.gamma(0.75) / math.sqrt(math.pi)) ** 2
+_ROOT_MEDIAN = math.sqrt(0.67449)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Change:
         Place of the first value after it.
     kind : {"level", "spread"}
     before, after : float
-        Median level of the segments beside it, the seasons taken out (where there is a trend, as it
-        is at `at`); or their standard deviation. In the unit of the series.
+        Median level of the segments beside it, seasons taken out (where a trend runs through, at
+        this place); or their standard deviation. In the unit of the series.
     gain : float
         By how much the division without it would be worse, in multiples of the penalty; above 1.
     p : float
@@ -112,24 +114,38 @@ def divide(z: Floats, penalty: float, least: int = 1, check: Check = never) -> l
     best = np.full(n + 1, np.inf)
     best[0] = -penalty
     origin = np.zeros(n + 1, dtype=np.int64)
-    # Beyond this end a start can be the best no more.
+    # Starts that may still be the best, in order; of `count` of them `known` is what they cost so
+    # far. Beyond the end `until` a start can be the best no more.
+    starts = np.zeros(n + 1, dtype=np.int64)
+    known, sum_at = np.zeros(n + 1), np.zeros(n + 1)
     until = np.full(n + 1, n + 1, dtype=np.int64)
-    starts = np.zeros(1, dtype=np.int64)
+    known[0] = best[0]
+    count = 1
     for end in range(least, n + 1):
-        if end % 64 == 0:
-            check()
         newest = end - least
         if newest >= least:
-            starts = np.append(starts, newest)
-        starts = starts[until[starts] >= end]
-        cost = best[starts] + _cost(sums, squares, starts, end)
+            starts[count], known[count] = newest, best[newest] - squares[newest]
+            sum_at[count] = sums[newest]
+            count += 1
+        total = sums[end] - sum_at[:count]
+        cost = known[:count] - total * total / (end - starts[:count])
         place = int(np.argmin(cost))
-        best[end] = cost[place] + penalty
         origin[end] = starts[place]
+        best[end] = cost[place] + penalty + squares[end]
         # Later ends that leave room for a segment from here are better served by one that begins
         # here; starts since then may still be.
-        beaten = starts[cost > best[end]]
-        until[beaten] = np.minimum(until[beaten], end + least - 1)
+        if end % 16 == 0:
+            check()
+            limit = until[:count]
+            limit[cost > cost[place] + penalty] = np.minimum(
+                limit[cost > cost[place] + penalty], end + least - 1
+            )
+            kept = np.flatnonzero(limit > end)
+            if kept.size < count:
+                for held in (starts, known, sum_at, until):
+                    held[: kept.size] = held[kept]
+                until[kept.size :] = n + 1
+                count = kept.size
     found: list[int] = []
     end = n
     while origin[end] > 0:
@@ -143,67 +159,76 @@ def _total(z: Floats, found: Sequence[int], penalty: float) -> float:
     edges = [0, *found, z.size]
     return penalty * len(found) + sum(
         float(_cost(sums, squares, np.array([a]), b)[0])
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in itertools.pairwise(edges)
     )
 
 
-def _long_run(values: Floats) -> float:
-    """Standard deviation that the mean of many values has times the root of their number.
+def _noise(values: Floats) -> tuple[float, float]:
+    """Tell how far the mean of values is off: standard deviation times the root of their number.
 
-    From successive differences, which shifts hardly touch: those of independent values correlate
-    by -1/2, of a random walk not at all. Between, as an autoregression of order 1.
+    From successive differences, which shifts hardly touch, and slopes not: those of independent
+    values correlate by -1/2, of a random walk not at all. Between, as an autoregression of order 1,
+    whose coefficient is the second number.
     """
     difference = np.diff(values)
-    spread = robust.deviation(difference) or 1.2533 * float(np.mean(np.abs(difference)))
-    if not spread > 0:
-        return 0.0
+    difference = difference - np.median(difference)
+    size = np.abs(difference)
+    middle = robust.MAD * float(np.median(size))
+    if not middle > 0:
+        return float(difference.std()) / math.sqrt(2.0), 0.0
+    spread = max(middle, float(np.quantile(size, 0.95)) / 1.96)
     clipped = np.clip(difference, -LIMIT * spread, LIMIT * spread)
-    below = float(clipped @ clipped)
-    correlation = float(clipped[1:] @ clipped[:-1]) / below if below > 0 else -0.5
+    correlation = float(clipped[1:] @ clipped[:-1]) / float(clipped @ clipped)
     rho = min(max(1.0 + 2.0 * correlation, 0.0), 0.98)
-    return spread * math.sqrt((1.0 + rho) / 2.0) / (1.0 - rho)
+    return spread * math.sqrt((1.0 + rho) / 2.0) / (1.0 - rho), rho
 
 
-def _slope(values: Floats) -> float:
-    """Slope a step by Theil and Sen, of at most 200 block medians."""
+def _trends(values: Floats) -> Iterator[tuple[int, Floats]]:
+    """Give what may run through all levels: nothing, a line, a parabola; how many numbers each is.
+
+    Of the medians of at most 100 blocks: the line by Theil and Sen, the parabola by least squares.
+    """
     n = values.size
-    edges = np.linspace(0, n, min(n, 200) + 1).astype(int)
-    blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    middle = np.array([(a + b - 1) / 2 for a, b in blocks])
-    return patterns.theil_sen(middle, np.array([np.median(values[a:b]) for a, b in blocks]))[0]
+    yield 0, np.zeros(n)
+    width = -(-n // 100)
+    count = n // width
+    blocks = np.median(values[: count * width].reshape(count, width), axis=1)
+    at = (np.arange(count) * width + (width - 1) / 2) / n
+    time = np.arange(n) / n
+    yield 1, patterns.theil_sen(at, blocks)[0] * time
+    square, slope, _ = np.polyfit(at, blocks, 2)
+    yield 2, (square * time + slope) * time
 
 
 def _drawn_in(values: Floats, window: int) -> Floats:
     """Draw outliers in to the running median: a lasting shift moves it, one value does not."""
     smooth = robust.running_median(values, window)
     rest = values - smooth
-    spread = robust.deviation(rest)
-    return smooth + np.clip(rest, -LIMIT * spread, LIMIT * spread) if spread > 0 else smooth
+    spread = max(robust.deviation(rest), float(np.quantile(np.abs(rest), 0.95)) / 1.96)
+    return smooth + np.clip(rest, -LIMIT * spread, LIMIT * spread) if spread > 0 else values
 
 
 def _search(
     values: Floats, least: int, factor: float, check: Check
-) -> tuple[list[int], float, Floats]:
-    """Give where levels change, the slope all along, and the noise-scaled series without it."""
+) -> tuple[list[int], Floats, Floats]:
+    """Give where levels change, the trend all along, and the noise-scaled series without it."""
     clean = _drawn_in(values, 2 * min(least, LEAST) + 1)
     penalty = factor * math.log(values.size)
     # What rounding makes of a series that does not vary is no noise.
-    floor = 1e-9 * float(np.abs(values).max(initial=0.0))
+    noise = max(_noise(clean)[0], 1e-9 * float(np.abs(values).max(initial=0.0)))
+    none = np.zeros(values.size)
+    if not noise > 0:
+        return [], none, none
     choices = []
-    for slope in (0.0, _slope(clean)):
-        level = clean - slope * np.arange(clean.size)
-        noise = max(_long_run(level), floor)
-        if not noise > 0:
-            return [], 0.0, np.zeros(values.size)
-        z = level / noise
+    for numbers, trend in _trends(clean):
+        z = (clean - trend) / noise
         found = divide(z, penalty, least, check)
-        # A slope is one number more.
-        cost = _total(z, found, penalty) + (penalty if slope else 0.0)
-        choices.append((cost, found, slope, z))
+        cost = _total(z, found, penalty) + numbers * penalty
+        choices.append((cost, numbers, found, trend, z))
         if not found:
             break
-    _, found, slope, z = min(choices, key=lambda choice: choice[0])
-    return found, slope, z
+    _, _, found, trend, z = min(choices, key=lambda choice: choice[:2])
+    return found, trend, z
 
 
 def _gains(z: Floats, found: Sequence[int], penalty: float) -> list[tuple[float, float]]:
@@ -238,12 +263,12 @@ def levels(
     list of int
         Where levels but the first begin.
     ndarray of float64, shape (n,)
-        The steps: 0 on the first level, then by how much each is above it, beside the slope.
+        The steps: 0 on the first level, then by how much each is above it, beside a trend.
     """
-    found, slope, _ = _search(values, least, penalty, check)
-    rest = values - slope * np.arange(values.size)
+    found, trend, _ = _search(values, least, penalty, check)
+    rest = values - trend
     edges = [0, *found, values.size]
-    middle = [float(np.median(rest[a:b])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    middle = [float(np.median(rest[a:b])) for a, b in itertools.pairwise(edges)]
     return found, np.repeat(np.array(middle) - middle[0], np.diff(edges))
 
 
@@ -286,67 +311,58 @@ def find(
     if n < MINIMUM:
         raise TooFewObservations(f"{n} observations, {MINIMUM} needed", hint="Give more history.")
     if least is None:
-        least = max([m for m in seasons if m <= LONGEST_LEAST][:1] + [LEAST])
+        least = max([*[m for m in seasons if m <= LONGEST_LEAST][:1], LEAST])
     if least < 2 or not 0 < penalty < math.inf:
         raise BadOptions(
             "segments are not so short, or a penalty is not positive",
             hint="Give at least 2 steps, and a penalty as 3.",
         )
-    log = may_log(values)
+    # Seasons grow with the level; without any, a straight trend is straight as it is.
+    log = bool(seasons) and may_log(values)
     z = np.log(values) if log else values
     rest = z - robust.seasonal(z, seasons)
-    found, slope, scaled = _search(rest, least, penalty, check)
+    found, trend, scaled = _search(rest, least, penalty, check)
     limit = penalty * math.log(n)
     edges = [0, *found, n]
-    spans = list(zip(edges[:-1], edges[1:], strict=True))
-    time = np.arange(n)
-    level = [float(np.median(rest[a:b] - slope * time[a:b])) for a, b in spans]
+    spans = list(itertools.pairwise(edges))
+    level = [float(np.median((rest - trend)[a:b])) for a, b in spans]
     changes: list[Change] = []
     for i, (gain, p) in enumerate(_gains(scaled, found, limit)):
-        before, after = (one + slope * found[i] for one in level[i : i + 2])
+        before, after = (one + float(trend[found[i]]) for one in level[i : i + 2])
         if log:
             before, after = math.exp(before), math.exp(after)
         changes.append(Change(found[i], "level", before, after, gain, p))
-    left = rest - slope * time - np.repeat(level, np.diff(edges))
-    changes += _spreads(left, level, edges, slope, log, least, penalty, check)
+    course = np.repeat(level, np.diff(edges)) + trend
+    unit = np.exp(course) if log else np.ones(n)
+    changes += _spreads(rest - course, course, unit, least, penalty, check)
     return sorted(changes, key=lambda change: (change.at, change.kind))
 
 
 def _spreads(
-    left: Floats,
-    level: Sequence[float],
-    edges: Sequence[int],
-    slope: float,
-    log: bool,
-    least: int,
-    penalty: float,
-    check: Check,
+    left: Floats, course: Floats, unit: Floats, least: int, penalty: float, check: Check
 ) -> list[Change]:
     """Find where what is left beside the levels changes its spread.
 
-    As levels of the square root of its size, which of normal noise is nearly normal itself.
+    As levels of the square root of its size, which of normal noise is nearly normal itself. `unit`:
+    what a standard deviation of 1 is at each place, in the unit of the series.
     """
-    root = np.sqrt(np.abs(left))
-    overall = float(np.mean(np.abs(left)))
-    if not overall > 1e-9 * float(np.abs(level).max(initial=0.0)):
+    if not float(np.mean(np.abs(left))) > 1e-9 * float(np.abs(course).max(initial=0.0)):
         return []
+    rho = _noise(left)[1]
+    # What is new at each step: the size of residuals that hang together comes in waves.
+    new = np.append(left[:1], left[1:] - rho * left[:-1])
+    root = np.sqrt(np.abs(new))
     clean = _drawn_in(root, 2 * least + 1)
-    # Never less than independent normal noise would have: what rounding left says nothing.
-    local = math.sqrt(_ROOT_VARIANCE) * float(np.median(root)) / 0.8218
-    noise = max(_long_run(clean), local)
+    # Never less than independent normal noise would have: few different values say little of it.
+    noise = max(_noise(clean)[0], math.sqrt(_ROOT_VARIANCE) * float(np.median(root)) / _ROOT_MEDIAN)
     if not noise > 0:
         return []
     z = clean / noise
-    found = divide(z, penalty * math.log(left.size), max(2 * least, 10), check)
+    limit = penalty * math.log(left.size)
+    found = divide(z, limit, max(2 * least, 10), check)
     ends = [0, *found, left.size]
-    spans = list(zip(ends[:-1], ends[1:], strict=True))
-    changes = []
-    for i, (gain, p) in enumerate(_gains(z, found, penalty * math.log(left.size))):
-        at = found[i]
-        size = [robust.deviation(left[a:b]) for a, b in spans[i : i + 2]]
-        if log:
-            here = float(np.searchsorted(edges[1:-1], at, side="right"))
-            unit = math.exp(level[int(here)] + slope * at)
-            size = [unit * one for one in size]
-        changes.append(Change(at, "spread", size[0], size[1], gain, p))
-    return changes
+    size = [robust.deviation(left[a:b]) for a, b in itertools.pairwise(ends)]
+    return [
+        Change(at, "spread", size[i] * float(unit[at]), size[i + 1] * float(unit[at]), gain, p)
+        for i, (at, (gain, p)) in enumerate(zip(found, _gains(z, found, limit), strict=True))
+    ]

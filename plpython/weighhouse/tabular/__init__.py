@@ -11,7 +11,10 @@ from weighhouse.tabular.contract import TableKind
 __all__ = ["KINDS", "kind", "traits"]
 
 # Imported when first used: a session pays for the kinds it asks for.
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "isolation_forest": "weighhouse.tabular.isolation_forest",
+    "kmeans": "weighhouse.tabular.kmeans",
+}
 
 
 def kind(name: str) -> TableKind:
