@@ -158,8 +158,7 @@ def _total(z: Floats, found: Sequence[int], penalty: float) -> float:
     sums, squares = _sums(z)
     edges = [0, *found, z.size]
     return penalty * len(found) + sum(
-        float(_cost(sums, squares, np.array([a]), b)[0])
-        for a, b in itertools.pairwise(edges)
+        float(_cost(sums, squares, np.array([a]), b)[0]) for a, b in itertools.pairwise(edges)
     )
 
 

@@ -95,9 +95,7 @@ def _each(
             rows = list(search(placed))
             results.append({"first_step": placed.first_step, "rows": rows})
         except WeighhouseError as error:
-            results.append(
-                {"reason": str(error), "sqlstate": error.sqlstate, "hint": error.hint}
-            )
+            results.append({"reason": str(error), "sqlstate": error.sqlstate, "hint": error.hint})
     return json.dumps(results, allow_nan=False)
 
 

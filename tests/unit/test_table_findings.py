@@ -48,7 +48,9 @@ def test_scores_are_those_of_scikit_learn() -> None:
 
     x = rows()
     learnt = forest(x, trees=35)
-    peer = IsolationForest(n_estimators=35, max_samples=256, random_state=isolation_forest.SEED).fit(x)
+    peer = IsolationForest(
+        n_estimators=35, max_samples=256, random_state=isolation_forest.SEED
+    ).fit(x)
     # Grown in batches, the trees are those grown at once.
     np.testing.assert_allclose(
         isolation_forest.score(learnt, x, nothing), -peer.score_samples(x), atol=1e-6
