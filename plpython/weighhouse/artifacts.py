@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weighhouse import signing
@@ -94,10 +94,18 @@ class Artifact:
         return Learnt(header, unpack(self.arrays), self.native, self.label)
 
 
-def hold(id: str, artifact: Artifact, signature: bytes, form: int) -> None:
-    """Verify and unpack an artifact, and keep it in the memory of the session."""
-    size = len(artifact.header) + len(artifact.arrays) + len(artifact.native or b"")
-    ARTIFACTS.put(id, artifact.open(id, signature, form), size)
+def hold(id: str, artifact: Artifact, signature: bytes, form: int, *, for_learning: bool) -> None:
+    """Verify and unpack an artifact, and keep it in the memory of the session.
+
+    for_learning: with the form of its library, which only who goes on learning needs.
+    """
+    learnt = artifact.open(id, signature, form)
+    size = len(artifact.header) + len(artifact.arrays)
+    if for_learning:
+        size += len(artifact.native or b"")
+    else:
+        learnt = replace(learnt, native=None)
+    ARTIFACTS.put(id, learnt, size)
 
 
 def find(id: str) -> Learnt:
