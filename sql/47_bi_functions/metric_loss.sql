@@ -1,4 +1,4 @@
-create function bi.metric_loss(metric text, value float8)
+create or replace function bi.metric_loss(metric text, value float8)
 returns float8
 language sql immutable parallel safe
 return case

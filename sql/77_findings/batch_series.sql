@@ -33,7 +33,7 @@ comment on function internal.read_history(core.model_definition, text) is
 Raises 22023 for a model without series, and for a series that is not there with the names near to it.';
 
 create function internal.series_batches()
-returns table (number int, ids int [], labels text [], steps bytea, "values" bytea, counts bytea)
+returns table (number int, ids int [], labels text [], steps bytea, "values" bytea, counts bytea) -- noqa: RF06
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set jit = off

@@ -7,6 +7,7 @@ left join core.model_versions as v on v.id = r.version_id
 cross join lateral (
     select b.method, b.metric, b.value, b.row_count from core.backtest_metric as b
     where b.run_id = r.id and b.series_id is null and b.fold is null and b.value is not null
+    order by b.method, b.metric
     offset 0
 ) as m
 where r.task = 'evaluate' and r.status = 'succeeded'
@@ -61,7 +62,8 @@ comment on column bi.metric_trend.value is 'Its value.';
 comment on column bi.metric_trend.runs_ago is '1 = the newest evaluation.';
 comment on column bi.metric_trend.value_before is 'Of the evaluation before; NULL = there was none.';
 comment on column bi.metric_trend.change is 'value - value_before.';
-comment on column bi.metric_trend.slope is 'Linear regression of the value on the evaluations, over this and up to nine before, a step each; NULL = fewer than two.';
+comment on column bi.metric_trend.slope is
+'Linear regression of the value on the evaluations, over this and up to nine before, a step each; NULL = fewer than two.';
 comment on column bi.metric_trend.trend is 'improving, worsening or stable, by the slope of what is better for this measure; NULL = fewer than two.';
 comment on column bi.metric_trend.run_id is 'The evaluation; NULL = the fit made it.';
 
@@ -80,7 +82,8 @@ comment on column bi.metric_summary.metric is 'The measure.';
 comment on column bi.metric_summary.method is 'model; naive, seasonal_naive, baseline: what it is held against.';
 comment on column bi.metric_summary.run_count is 'Evaluations.';
 comment on column bi.metric_summary.average is 'Mean.';
-comment on column bi.metric_summary.best is 'Best value: the largest of r2, accuracy and their like, the nearest of coverage, of bias the nearest to 0, else the smallest.';
+comment on column bi.metric_summary.best is
+'Best value: the largest of r2, accuracy and their like, the nearest of coverage, of bias the nearest to 0, else the smallest.';
 comment on column bi.metric_summary.best_version is 'The version that reached it first; NULL = the model was not fitted then.';
 comment on column bi.metric_summary.p50 is 'Median.';
 comment on column bi.metric_summary.p90 is '90 % quantile.';
