@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -393,6 +396,53 @@ def models_compare(
     )
 
 
+class ExportFormat(enum.StrEnum):
+    """How a model leaves the database."""
+
+    JSON = "json"
+    NATIVE = "native"
+
+
+@models_app.command("export")
+def models_export(
+    model: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; - = the screen.")],
+    version: Annotated[int | None, typer.Option(help="Default: the deployed one.")] = None,
+    format: Annotated[
+        ExportFormat,
+        typer.Option(help="json: everything; native: what the library that learnt it can load."),
+    ] = ExportFormat.JSON,
+) -> None:
+    """Writes a version of a model to a file.
+
+    native is LightGBM's model text or XGBoost's UBJSON; other kinds have no such format, and JSON
+    holds all of them.
+    """
+    if format is ExportFormat.NATIVE:
+        (row,) = call("export_native", model=model, version=version)
+        content, what = bytes(row["content"]), row["native_format"]
+    else:
+        (row,) = call("export_model", model=model, version=version)
+        text = json.dumps(row["export_model"], ensure_ascii=False, indent=1)
+        content, what = (text + "\n").encode(), "json"
+    if str(output) == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        # Whole or not at all: who loads the file must not find half of it.
+        aside = output.with_name(output.name + ".part")
+        aside.write_bytes(content)
+        aside.replace(output)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {output}: {error.strerror}", hint="give a file in a directory that is"
+        ) from None
+    say(
+        {"file": str(output), "format": what, "bytes": len(content)},
+        f"{output}: {len(content)} bytes, {what}",
+    )
+
+
 @models_app.command("actuals")
 def models_actuals(model: Name) -> None:
     """Joins what happened since to the forecasts that were issued."""
@@ -436,7 +486,12 @@ def cache_warm(
 @cache_app.command("prune")
 def cache_prune(
     unused: Annotated[str, typer.Option(help="How long it was not used.")] = "30 days",
-    keep: Annotated[int, typer.Option(help="Newest versions of each model to keep.")] = 10,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            help="Newest versions of each model to keep; default setting cache.max_artifacts."
+        ),
+    ] = None,
 ) -> None:
     """Removes stored fits that no kept version needs."""
     show(call("prune_cache", unused=unused, keep_versions=keep), empty="nothing to remove")

@@ -13,7 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from weighhouse import pg
 from weighhouse.errors import BadOptions, TooFewObservations
 
-__all__ = ["FEATURES", "Clustering", "cluster", "cut", "features", "find", "silhouette"]
+__all__ = [
+    "FEATURES",
+    "Clustering",
+    "cluster",
+    "cut",
+    "features",
+    "find",
+    "k_means",
+    "silhouette",
+    "squared_distances",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -153,15 +163,29 @@ def cut(values: ArrayLike, k: int) -> Ints:
     return label
 
 
-def _distances(points: Floats, centres: Floats) -> Floats:
+def squared_distances(points: Floats, centres: Floats) -> Floats:
     """Squared distances, shape (n, k)."""
     cross = points @ centres.T
     square = np.sum(points**2, axis=1)[:, None] - 2 * cross + np.sum(centres**2, axis=1)
     return np.asarray(np.maximum(square, 0.0))
 
 
-def _k_means(points: Floats, k: int, tick: Callable[[], None]) -> Ints:
+def k_means(points: Floats, k: int, tick: Callable[[], None]) -> Ints:
     """Lloyd's algorithm from k-means++ starts; the best of several.
+
+    Parameters
+    ----------
+    points : ndarray of float, shape (n, d)
+        On scales that can be compared.
+    k : int
+        At most the number of different points.
+    tick : callable
+        Called each round.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        From 0; each cluster has a point.
 
     References
     ----------
@@ -172,7 +196,7 @@ def _k_means(points: Floats, k: int, tick: Callable[[], None]) -> Ints:
     best, best_cost = np.zeros(n, dtype=np.int64), np.inf
     for _ in range(_RESTARTS):
         chosen = [int(rng.integers(n))]
-        nearest = _distances(points, points[chosen])[:, 0]
+        nearest = squared_distances(points, points[chosen])[:, 0]
         while len(chosen) < k:
             total = nearest.sum()
             # Points so close that rounding takes their distance for none: any other will do.
@@ -180,12 +204,12 @@ def _k_means(points: Floats, k: int, tick: Callable[[], None]) -> Ints:
                 nearest / total if total > 0 else ~np.isin(np.arange(n), chosen) / (n - len(chosen))
             )
             chosen.append(int(rng.choice(n, p=odds)))
-            nearest = np.minimum(nearest, _distances(points, points[chosen[-1:]])[:, 0])
+            nearest = np.minimum(nearest, squared_distances(points, points[chosen[-1:]])[:, 0])
         centres = points[chosen]
         label = np.full(n, -1)
         for _ in range(300):
             tick()
-            distance = _distances(points, centres)
+            distance = squared_distances(points, centres)
             renewed = distance.argmin(axis=1)
             counts = np.bincount(renewed, minlength=k)
             for empty in np.flatnonzero(counts == 0):
@@ -228,7 +252,7 @@ def silhouette(points: ArrayLike, label: ArrayLike) -> float:
     counts = np.bincount(of)
     if counts.size < 2:
         return float("nan")
-    distance = np.sqrt(_distances(x, x))
+    distance = np.sqrt(squared_distances(x, x))
     np.fill_diagonal(distance, 0.0)
     sums = distance @ (of[:, None] == np.arange(counts.size)).astype(float)
     own = np.arange(of.size), of
@@ -288,7 +312,7 @@ def cluster(
         )
 
     def divide(groups: int) -> Ints:
-        return cut(x[:, 0], groups) if is_few else _k_means(x, groups, tick)
+        return cut(x[:, 0], groups) if is_few else k_means(x, groups, tick)
 
     rng = np.random.default_rng(SEED)
     sample = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, _SAMPLE, replace=False))

@@ -7,6 +7,7 @@ siblings side by side, so that one array tells both children: right is left + 1.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -32,9 +33,11 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Link = Literal["identity", "logistic", "softmax", "exp", "isolation"]
 # Rows that go through a tree together: their numbers and the nodes of a tree stay in the cache.
-BLOCK = 8192
-# Rows that reached their leaf are dropped every so many levels.
-DROP = 3
+BLOCK = 16384
+# From this level on rows that reached their leaf are dropped at every second level.
+DROP = 6
+# Where the low half of a 64-bit word stands.
+_LOW = 0 if sys.byteorder == "little" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,37 +183,40 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """One tree, ready to be walked: indexes as numpy wants them, leaves that lead to themselves."""
+    """One tree, ready to be walked: leaves lead to themselves.
 
-    feature: NDArray[np.intp]
+    A word of a node is its left child, its feature, and whether NaN goes right, in that order from
+    the high bits. Reading memory out of order is what costs: where a word has 32 bits it stands
+    beside the threshold, and one look gives both (a third faster than two).
+    """
+
+    packed: NDArray[np.int64] | None
+    word: NDArray[np.int64]
     threshold: NDArray[Any]
-    left: NDArray[np.intp]
     leaf: NDArray[np.bool_]
     row: NDArray[np.int32]
-    missing_left: NDArray[np.bool_] | None
+    shift: int
+    missing_right: bool
     columns: int
 
     @classmethod
     def of(cls, trees: Trees, first: int, last: int, columns: int) -> _Tree:
-        feature = trees.feature[first:last].astype(np.intp)
+        feature = trees.feature[first:last].astype(np.int64)
         leaf = feature < 0
         child = trees.child[first:last]
         threshold = trees.threshold[first:last].copy()
         # No number is above it (nor is NaN): who is at a leaf stays.
         threshold[leaf] = np.inf
         feature[leaf] = 0
-        left = child.astype(np.intp)
+        left = child.astype(np.int64)
         left[leaf] = np.flatnonzero(leaf)
-        missing_left = trees.missing_left[first:last] | leaf
-        return cls(
-            feature,
-            threshold,
-            left,
-            leaf,
-            child,
-            None if missing_left.all() else missing_left,
-            columns,
-        )
+        missing_right = ~(trees.missing_left[first:last] | leaf)
+        shift = 1 + max(1, columns - 1).bit_length()
+        word = left << shift | feature << 1 | missing_right
+        packed = None
+        if threshold.dtype == np.float32 and int(word.max()) < 2**31:
+            packed = word << 32 | threshold.view(np.uint32).astype(np.int64)
+        return cls(packed, word, threshold, leaf, child, shift, bool(missing_right.any()), columns)
 
     def leaves(self, block: NDArray[Any], missing: bool) -> NDArray[np.int32]:
         """Find the leaf of each row: its row of `value`."""
@@ -218,25 +224,38 @@ class _Tree:
         numbers = block.ravel()
         result = np.zeros(count, dtype=np.intp)
         if self.leaf[0]:
-            return self.row[result]
+            return np.take(self.row, result)
         who: NDArray[np.intp] | None = None
-        begin = np.arange(0, count * self.columns, self.columns, dtype=np.intp)
-        node = np.zeros(count, dtype=np.intp)
+        begin = np.arange(0, count * self.columns, self.columns, dtype=np.int64)
+        node = np.zeros(count, dtype=np.int64)
+        mask = (1 << self.shift) - 1
+        word, place, record = np.empty((3, count), dtype=np.int64)
+        number = np.empty(count, dtype=numbers.dtype)
+        right = np.empty(count, dtype=bool)
         level = 0
-        # In range by construction; "clip" spares numpy the copy that "raise" with out= makes.
         while len(node):
-            place = np.take(self.feature, node, mode="clip")
+            # In range by construction; "clip" spares numpy the copy that "raise" with out= makes.
+            if self.packed is not None:
+                np.take(self.packed, node, out=record, mode="clip")
+                np.right_shift(record, 32, out=word)
+                threshold = record.view(np.float32)[_LOW::2]
+            else:
+                np.take(self.word, node, out=word, mode="clip")
+                threshold = np.take(self.threshold, node, mode="clip")
+            np.bitwise_and(word, mask, out=place)
+            np.right_shift(place, 1, out=place)
             place += begin
-            number = np.take(numbers, place, mode="clip")
-            right = number > np.take(self.threshold, node, mode="clip")
-            if missing and self.missing_left is not None:
-                right |= np.isnan(number) & ~np.take(self.missing_left, node, mode="clip")
-            node = np.take(self.left, node, mode="clip")
+            np.take(numbers, place, out=number, mode="clip")
+            np.greater(number, threshold, out=right)
+            if missing and self.missing_right:
+                right |= np.isnan(number) & (word & 1).astype(bool)
+            np.right_shift(word, self.shift, out=node)
             node += right
             level += 1
-            if level % DROP == 0:
+            if level >= DROP and level % 2 == 0:
                 on = np.flatnonzero(~np.take(self.leaf, node, mode="clip"))
-                if len(on) < 0.9 * len(node):
+                left = len(on)
+                if left < 0.9 * len(node):
                     if who is None:
                         result = node
                         who = on
@@ -244,6 +263,8 @@ class _Tree:
                         result[who] = node
                         who = who[on]
                     node, begin = node[on], begin[on]
+                    word, place, record = word[:left], place[:left], record[:left]
+                    number, right = number[:left], right[:left]
         return np.take(self.row, result, mode="clip")
 
 

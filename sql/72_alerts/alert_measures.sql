@@ -90,6 +90,15 @@ begin atomic
         group by r.model
     ),
 
+    anomalies as (
+        select n.model, n.data_until at time zone coalesce(d.grid ->> 'zone', 'UTC') as last_time, count(distinct (a.series_id, a.target_time)) as open_count,
+            (array_agg(a.id order by abs(a.score) desc, a.id asc))[1] as strangest_id
+        from core.model_data as n
+        inner join core.model_definition as d on d.name = n.model
+        inner join core.anomaly as a on a.model = n.model and a.status = 'open' and a.target_time > n.data_until - interval '7 days'
+        group by n.model, d.name
+    ),
+
     fits as (
         select v.model, v.version, greatest(coalesce(v.parameters_fitted_at, v.created_date), r.decided_at) as looked_at, p.max_age
         from core.model_versions as v
@@ -138,6 +147,13 @@ begin atomic
     inner join decisions as n on n.model = r.model
     where r.decision = 'failed' and r.id > coalesce(n.decided_id, 0)
     group by r.model
+    union all
+    select 'open_anomalies', 'model', 'model ' || f.model, f.model, null, null, f.open_count,
+        format('%s anomalies from %s to %s, the strangest %s with %s instead of %s', f.open_count, f.last_time::date - 6, f.last_time::date, s.label,
+            internal.rounded(a.actual), internal.rounded(a.expected))
+    from anomalies as f
+    inner join core.anomaly as a on a.id = f.strangest_id
+    inner join core.model_series as s on s.id = a.series_id
     union all
     select 'import_age', 'import', 'imports', null, null, null, extract(epoch from now() - max(s.upload_date)) / 86400,
         format('the last file was imported %s days ago', floor(extract(epoch from now() - max(s.upload_date)) / 86400))

@@ -40,12 +40,14 @@ begin atomic
             'core.product_clusters'),
         ('monitoring', 1, 'record_actuals', $$
             select r.joined_count, r.detail from internal.record_all_actuals() as r $$, 'core.forecast_ledger'),
-        ('monitoring', 2, 'refresh_forecasts', $$
+        ('monitoring', 2, 'find_anomalies', $$
+            select a.count, a.detail from internal.find_all_anomalies() as a $$, 'core.anomaly'),
+        ('monitoring', 3, 'refresh_forecasts', $$
             select f.count, f.detail from internal.refresh_forecasts() as f $$, 'core.forecast_ledger, core.run_outcome, cache.ml_models'),
-        ('monitoring', 3, 'calculate_metrics', $$
+        ('monitoring', 4, 'calculate_metrics', $$
             select m.changed_count, format('%s days, %s rows, %s changed', m.day_count, m.row_count, m.changed_count)
             from api.calculate_metrics() as m $$, 'core.model_performance_metrics'),
-        ('monitoring', 4, 'raise_alerts', $$
+        ('monitoring', 5, 'raise_alerts', $$
             select r.raised_count + r.resolved_count, format('%s raised, %s resolved, %s open', r.raised_count, r.resolved_count, r.open_count)
             from api.raise_alerts() as r $$, 'core.alert, core.webhook_delivery'),
         ('retraining', 1, 'retrain_models', $$

@@ -69,6 +69,18 @@ revoke select on core.webhook from weighhouse_analyst;
 -- Why a model would be retrained.
 grant execute on function api.retraining_reasons(text) to weighhouse_analyst, weighhouse_fitter;
 
+-- What was not to be expected, what moved, how models did, and what is stored of them.
+grant execute on function api.list_anomalies(text, text, text, text, timestamptz, timestamptz, int, text),
+api.explain_change(text, text, text [], text, timestamptz, timestamptz, timestamptz, timestamptz, int),
+api.explain_model_change(text, timestamptz, timestamptz, timestamptz, timestamptz, int), internal.find_source(text),
+internal.explain_segments(core.model_definition, timestamptz, timestamptz, timestamptz, timestamptz, int),
+internal.source_clause(core.model_definition), api.metric_trend(text, text, int), api.metric_summary(text, int),
+api.list_artifacts(text, text, text, int, text), api.export_model(text, int), api.export_native(text, int), internal.fit_run(int),
+internal.is_signed_model(text, int, text, text, bytea),
+internal.export_arrays(uuid, text, int, text, text, bytea, bytea, bytea, int),
+internal.export_native(uuid, text, int, text, text, bytea, bytea, bytea)
+to weighhouse_analyst, weighhouse_fitter;
+
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;

@@ -302,8 +302,8 @@ def fill_demo(url: str) -> None:
             " unnest('{north,south}'::text[]) as branch"
         )
         connection.execute(
-            "grant usage on schema shop to weighhouse_fitter;"
-            " grant select on shop.sale to weighhouse_fitter"
+            "grant usage on schema shop to weighhouse_fitter, weighhouse_analyst;"
+            " grant select on shop.sale to weighhouse_fitter, weighhouse_analyst"
         )
         create = (
             "select * from api.create_model('sales', 'shop.sale', 'sold_on', 'quantity', '{branch}',"
@@ -314,6 +314,7 @@ def fill_demo(url: str) -> None:
             connection.execute("select * from api.fit_model('sales', refit => true)")
             connection.execute("select * from api.deploy_version('sales', %s)", (number,))
         connection.execute("select * from api.evaluate_model('sales')")
+        connection.execute("select * from api.find_anomalies('sales', threshold => 0.01)")
 
 
 def test_every_function_for_people_has_an_example_that_runs(demo_url: str) -> None:

@@ -674,7 +674,7 @@ def test_housekeeping_keeps_what_is_deployed_and_where_a_rollback_goes(db: Conne
         assert fit(db)["version"] == number
     db.execute("select * from api.deploy_version('sales', 2)")
     gone = one(db, "select * from api.prune_cache(keep_versions => 1)")
-    assert gone == {"model": "sales", "version_count": 3, "entry_count": 3}
+    assert gone == {"model": "sales", "version_count": 3, "entry_count": 3, "artifact_count": 0}
     assert value(db, "select count(*) from cache.ml_models") == 3
     for version in (1, 2, 6):
         assert value(db, f"select count(*) from api.forecast('sales', horizon => 3, version => {version})") == 3  # fmt: skip

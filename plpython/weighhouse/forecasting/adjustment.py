@@ -20,7 +20,16 @@ import numpy as np
 
 from weighhouse.forecasting.contract import Floats
 
-__all__ = ["Adjustment", "adjust", "classical_figure", "is_seasonal", "may_log", "readjust"]
+__all__ = [
+    "Adjustment",
+    "adjust",
+    "changing_seasons",
+    "classical_figure",
+    "is_seasonal",
+    "may_log",
+    "readjust",
+    "smooth_trend",
+]
 
 # Longest season that is taken out with one figure for the whole history.
 LONGEST_FIXED = 24
@@ -165,7 +174,7 @@ def _smooth_cycles(values: Floats, period: int, window: int) -> Floats:
     return np.asarray((weights @ table.reshape(cycles, period)).ravel()[missing:])
 
 
-def _smooth_trend(values: Floats, window: int) -> Floats:
+def smooth_trend(values: Floats, window: int) -> Floats:
     """Smooth by local linear regression with tricube weights over `window` values."""
     half = max(window // 2, 1)
     distance = np.arange(-half, half + 1.0)
@@ -208,7 +217,7 @@ def changing_seasons(
             smooth = _smooth_cycles(along, period, window)
             seasons[period] = smooth - _extended_average(smooth, period)
         rest = values - sum(seasons.values())
-        trend = _smooth_trend(rest, int(1.5 * max(periods)) | 1)
+        trend = smooth_trend(rest, int(1.5 * max(periods)) | 1)
     return seasons, np.asarray(rest)
 
 

@@ -11,7 +11,15 @@ from weighhouse.tabular.contract import TableKind
 __all__ = ["KINDS", "kind", "traits"]
 
 # Imported when first used: a session pays for the kinds it asks for.
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "linear": "weighhouse.tabular.linear",
+    "logistic": "weighhouse.tabular.logistic",
+    "forest": "weighhouse.tabular.forest",
+    "gradient_boosting": "weighhouse.tabular.gradient_boosting",
+    "xgboost": "weighhouse.tabular.xgboost",
+    "isolation_forest": "weighhouse.tabular.isolation_forest",
+    "kmeans": "weighhouse.tabular.kmeans",
+}
 
 
 def kind(name: str) -> TableKind:
