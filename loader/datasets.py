@@ -204,7 +204,7 @@ def _judge_header(connection: psycopg.Connection[Any], source: PlainTable) -> No
     ).fetchone()
     if row is None:
         return
-    column = source.names[row[2] - 1] if row[2] else None
+    column = source.names[row[2] - 1] or None if row[2] else None
     raise Unfit(
         f"{source.name}:{source.header_line}{_column(column)}: {row[0]}",
         detail="Nothing was stored but the record of this upload.",

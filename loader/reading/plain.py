@@ -92,13 +92,13 @@ class PlainTable:
                 failure = failure or error
                 continue
             tried.append((agreement(rows), max(map(len, rows), default=0), table))
-        if not tried:
-            assert failure is not None
-            raise failure
         # The delimiter that makes the most even table; of two such the one with more columns.
-        best = max(tried, key=lambda one: (round(one[0], 2), one[1]))[2]
-        self._table = best
-        self.delimiter = best.delimiter
+        best = max(tried, key=lambda one: (round(one[0], 2), one[1]), default=None)
+        if failure is not None and (best is None or best[1] < 2):
+            raise failure
+        assert best is not None
+        self._table = best[2]
+        self.delimiter = best[2].delimiter
 
     def _first_rows(self, table: CsvTable) -> list[list[str]]:
         rows: list[list[str]] = []

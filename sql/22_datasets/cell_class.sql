@@ -24,7 +24,7 @@ return case
         when cell_class.cell ~ '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$|^[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}$' then
             case when pg_input_is_valid(cell_class.cell, 'date') then 'date' else 'text' end
         when cell_class.cell ~ '^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}$' then case when pg_input_is_valid(cell_class.cell, 'date') then 'dotted' else 'text' end
-        when cell_class.cell ~ '^[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{4}$' then case when pg_input_is_valid(cell_class.cell, 'date') then 'slashed' else 'text' end
+        when cell_class.cell ~ '^[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{4}$' then case when pg_input_is_valid(cell_class.cell, 'date') then 'slashed' else 'other slashed' end
         when cell_class.cell ~ '^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?$' then
             case when pg_input_is_valid(cell_class.cell, 'timestamp') then 'time' else 'text' end
         when cell_class.cell ~ '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)? ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$' then
@@ -32,7 +32,7 @@ return case
         when cell_class.cell ~ '^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4} [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?$' then
             case when pg_input_is_valid(cell_class.cell, 'timestamp') then 'dotted time' else 'text' end
         when cell_class.cell ~ '^[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{4} [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?$' then
-            case when pg_input_is_valid(cell_class.cell, 'timestamp') then 'slashed time' else 'text' end
+            case when pg_input_is_valid(cell_class.cell, 'timestamp') then 'slashed time' else 'other slashed time' end
         when cell_class.cell = any(cell_class.empty_words) then 'empty'
         else 'text'
     end

@@ -48,6 +48,10 @@ begin
     ), ' union all ' order by n.position) into statement
     from unnest(names) with ordinality as n (name, position);
     execute 'insert into pg_temp.upload_tally ' || statement;
+    if not is_dated then
+        -- Not a date the one way may be one the other way.
+        update pg_temp.upload_tally as t set class = replace(t.class, 'other ', '') where t.class like 'other %';
+    end if;
 
     select coalesce(sum(t.cell_count), 0) into row_total from pg_temp.upload_tally as t where t.position = 1;
     if row_total < least then
@@ -129,12 +133,16 @@ begin
     inner join pg_temp.upload_guess as g on g.position = c.position and g.place = c.place
     where g.bad > 0
     union all
-    select distinct on (g.position) g.position, g.broken_at, g.name, 2,
-        format('changes the type of the column: it is %s on one side of this line and never on the other', g.type),
-        format('Make it one type, or take the column as text: --type "%s=text".', g.name)
-    from pg_temp.upload_guess as g
-    inner join pg_temp.upload_column as c on c.position = g.position
-    where c.type = 'text' and g.asked is null and g.broken_at is not null
+    select b.position, b.broken_at, b.name, 2,
+        format('changes the type of the column: it is %s on one side of this line and never on the other', b.type),
+        format('Make it one type, or take the column as text: --type "%s=text".', b.name)
+    from (
+        select distinct on (g.position) g.position, g.broken_at, g.name, g.type
+        from pg_temp.upload_guess as g
+        inner join pg_temp.upload_column as c on c.position = g.position
+        where c.type = 'text' and g.asked is null and g.broken_at is not null
+        order by g.position, g.place
+    ) as b
     union all
     select c.position, min(t.first_line), c.name, 3, 'can be read both ways: day or month first?', 'Add --date-format DMY or MDY.'
     from pg_temp.upload_column as c

@@ -84,7 +84,7 @@ begin
     select d.id, 'uploaded', d.row_count, d.table_bytes from core.dataset as d where d.id = upload_id;
     perform internal.show_newest_dataset(d.view_name) from core.dataset as d where d.id = upload_id;
     return query
-    select d.id, d.version, d.relation, format('dataset.%I', d.view_name), d.row_count, d.column_count, d.expires_at
+    select d.id, d.version, d.relation, 'dataset.' || quote_ident(d.view_name), d.row_count, d.column_count, d.expires_at
     from core.dataset as d where d.id = upload_id;
 end
 $$;

@@ -17,7 +17,7 @@ begin
     relation := to_regclass(definition.source);
     if relation is null then
         select d.* into gone from core.dataset as d
-        where d.status in ('expired', 'dropped') and definition.source in (format('dataset.upload_%s', d.id), format('dataset.%I', d.view_name))
+        where d.status in ('expired', 'dropped') and definition.source in (format('dataset.upload_%s', d.id), 'dataset.' || quote_ident(d.view_name))
         order by d.version desc limit 1;
         if gone.id is not null then
             raise exception 'model % reads dataset %, whose version % %', definition.name, gone.name, gone.version, case gone.status

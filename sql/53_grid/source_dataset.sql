@@ -5,7 +5,7 @@ return (
     select d.id
     from core.dataset as d
     where d.status = 'ready' and not source_dataset.definition.source_is_query
-      and source_dataset.definition.source in (d.relation, format('dataset.%I', d.view_name))
+      and source_dataset.definition.source in (d.relation, 'dataset.' || quote_ident(d.view_name))
     order by d.relation = source_dataset.definition.source desc, d.version desc
     limit 1
 );

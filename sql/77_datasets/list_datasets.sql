@@ -8,7 +8,7 @@ returns table (
 )
 language sql stable
 begin atomic
-    select d.uploaded_at, d.id, d.owner, d.name, d.version, d.status, d.relation, format('dataset.%I', d.view_name), d.row_count, d.column_count,
+    select d.uploaded_at, d.id, d.owner, d.name, d.version, d.status, d.relation, 'dataset.' || quote_ident(d.view_name), d.row_count, d.column_count,
         d.size_bytes, d.table_bytes, d.expires_at, d.file_name, d.source_data_id, d.refusal, d.refused_line, d.refused_column,
         internal.cursor(d.uploaded_at, d.id)
     from core.dataset as d

@@ -1,5 +1,5 @@
 create or replace view bi.dataset as
-select d.uploaded_at as time, d.id as dataset_id, d.owner, d.name, d.version, d.status, d.relation, format('dataset.%I', d.view_name) as view_name,
+select d.uploaded_at as time, d.id as dataset_id, d.owner, d.name, d.version, d.status, d.relation, 'dataset.' || quote_ident(d.view_name) as view_name,
     d.status = 'ready' and not exists (
         select from core.dataset as n where n.owner = d.owner and n.name = d.name and n.status = 'ready' and n.version > d.version
     ) as is_newest,
