@@ -17,7 +17,7 @@ import openpyxl
 import psycopg
 import pytest
 
-from loader import cli
+from loader import cli, terminal
 from tests.conftest import ROOT, copied
 from tests.loader.test_cli import command, one
 from tests.loader.test_import import start, wait_until
@@ -44,6 +44,7 @@ def run(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
     code: object = None
     signals = signal.getsignal(signal.SIGTERM)
+    terminal.settings.json = False  # what an earlier command was told
     given, sys.argv = sys.argv, ["loader", "--dsn", url, *words]
     try:
         with redirect_stdout(out), redirect_stderr(err):
@@ -185,11 +186,13 @@ def test_a_long_file_takes_little_memory(url: str, tmp_path: Path) -> None:
         out.write("id,note\n")
         for i in range(60):
             out.write("".join(f"{i},{'lorem ipsum ' * 80}\n" for _ in range(1000)))
-    script = (
-        "import resource, sys; from loader import datasets; from loader.reading import ReadOptions\n"
-        "done = datasets.upload(sys.argv[1], sys.argv[2], 'long', ReadOptions(), datasets.UploadOptions())\n"
-        "print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    )
+    script = """
+import resource, sys
+from loader import datasets
+from loader.reading import ReadOptions
+done = datasets.upload(sys.argv[1], sys.argv[2], "long", ReadOptions(), datasets.UploadOptions())
+print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
     done = subprocess.run(
         [command(url)[0], "-c", script, url, str(path)],
         capture_output=True,
