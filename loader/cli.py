@@ -12,15 +12,16 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
 
-from loader import __version__, catalog, doctor, ingest, report, schema, server
+from loader import __version__, archive, catalog, datasets, doctor, ingest, report, schema, server
 from loader.alerts import alerts_app, webhooks_app
+from loader.datasets import datasets_app
 from loader.errors import LoaderError, UsageError
 from loader.holidays import holidays_app
 from loader.jobs import ensure_clock, jobs_app
@@ -60,6 +61,7 @@ for sub, name in (
     (db_app, "db"),
     (imports_app, "imports"),
     (rejects_app, "rejects"),
+    (datasets_app, "datasets"),
     (models_app, "models"),
     (cache_app, "cache"),
     (jobs_app, "jobs"),
@@ -282,7 +284,10 @@ def describe() -> None:
 
 Into = Annotated[
     str,
-    typer.Option(help="auto, by content: stock; norms: norms of natural loss (loader/README.md)."),
+    typer.Option(
+        help="auto, by content: stock; norms: norms of natural loss; dataset NAME: a typed table"
+        " of any content, the next version of that name (loader/README.md)."
+    ),
 ]
 Layout = Annotated[
     str | None, typer.Option(help="balances, movements or statement; default by content.")
@@ -306,6 +311,21 @@ Period = Annotated[
     str | None, typer.Option(help="START..END of balances that carry no dates (both days count).")
 ]
 Warehouse = Annotated[str | None, typer.Option(help="Where the stock is, if the file is silent.")]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Type of a column of a dataset: code=text; repeatable."),
+]
+Keep = Annotated[
+    str | None, typer.Option(help="How long a dataset is kept: 30 days, forever; default 90 days.")
+]
+ArchiveTo = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        help="Keep the raw file, by its hash: a directory or s3://bucket/prefix; default"
+        " WEIGHHOUSE_ARCHIVE, else the setting archive.url.",
+    ),
+]
 
 
 def _read_options(
@@ -324,7 +344,7 @@ def _read_options(
         if not mark:
             raise UsageError(f"--map {pair} is not column=header", hint="as item=Товар")
         columns[name.strip()] = header.strip()
-    _one_of("--into", into, ("auto", "norms"))
+    _one_of("--into", into, ("auto", "norms", "dataset NAME"))
     _one_of("--layout", layout, get_args(FactLayout))
     if into == "norms" and layout is not None:
         raise UsageError(
@@ -400,13 +420,30 @@ def import_command(
     force: Annotated[
         bool, typer.Option("--force", help="Refuse, not skip, what is known.")
     ] = False,
+    types: Types = None,
+    keep: Keep = None,
+    archive_to: ArchiveTo = None,
 ) -> None:
     """Brings files in: whole or not at all, each once, every row accounted for.
 
     Balances, movements (one row a movement) and batch statements are told apart by their content;
     with --into norms the files hold norms of natural loss. A file that cannot be loaded does not
-    keep the others from being loaded.
+    keep the others from being loaded. With --into dataset NAME a file of any content becomes the
+    next version of a typed table.
     """
+    if into.startswith(INTO_DATASET):
+        _upload(
+            files,
+            into,
+            (layout, mapping, period, warehouse, max_rejects),
+            ReadOptions(encoding=encoding, delimiter=delimiter, sheet=sheet),
+            _upload_options(decimal, date_format, timezone, types, keep),
+            archive_to,
+            dry_run=dry_run,
+        )
+        return
+    if types or keep:
+        raise UsageError("--type and --keep are for datasets", hint="add --into dataset NAME")
     _import_all(
         files,
         _read_options(into, layout, mapping, encoding, delimiter, sheet),
@@ -415,6 +452,7 @@ def import_command(
         ),
         dry_run=dry_run,
         strict=strict,
+        archive_url=archive_to,
     )
 
 
@@ -433,8 +471,20 @@ def check_command(
     dst: Dst = "reject",
     period: Period = None,
     warehouse: Warehouse = None,
+    types: Types = None,
 ) -> None:
     """Judges files without loading them; prints the first problems of each."""
+    if into.startswith(INTO_DATASET):
+        _upload(
+            files,
+            into,
+            (layout, mapping, period, warehouse),
+            ReadOptions(encoding=encoding, delimiter=delimiter, sheet=sheet),
+            _upload_options(decimal, date_format, timezone, types, None),
+            None,
+            dry_run=True,
+        )
+        return
     _import_all(
         files,
         _read_options(into, layout, mapping, encoding, delimiter, sheet),
@@ -444,6 +494,88 @@ def check_command(
     )
 
 
+# "--into dataset NAME" is one option: main() puts the two words together.
+INTO_DATASET = "dataset:"
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Make one word of the two that follow --into where the first is dataset."""
+    joined: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            return [*joined, word, *left]
+        is_dataset = word == "--into=dataset" or (word == "dataset" and joined[-1:] == ["--into"])
+        if not is_dataset:
+            joined.append(word)
+            continue
+        name = next(left, None)
+        if name is None or name.startswith("-"):
+            raise UsageError("--into dataset names no dataset", hint="as --into dataset churn")
+        if word == "dataset":
+            joined.pop()
+        joined.append(f"--into={INTO_DATASET}{name}")
+    return joined
+
+
+def _upload_options(
+    decimal: str | None,
+    date_format: str | None,
+    zone: str | None,
+    types: list[str] | None,
+    keep: str | None,
+) -> datasets.UploadOptions:
+    _one_of("--decimal", decimal, (",", "."))
+    _one_of("--date-format", date_format, ("DMY", "MDY", "YMD"))
+    given: dict[str, str] = {}
+    for pair in types or []:
+        column, mark, kind = pair.rpartition("=")
+        if not mark or not column:
+            raise UsageError(f"--type {pair} is not column=type", hint="as code=text")
+        given[column] = kind
+    return datasets.UploadOptions(
+        decimal=decimal, date_format=date_format, time_zone=zone, types=given, keep=keep
+    )
+
+
+def _upload(
+    files: list[str],
+    into: str,
+    meaningless: tuple[str | None, ...],
+    read_options: ReadOptions,
+    options: datasets.UploadOptions,
+    archive_url: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    if len(files) != 1:
+        raise UsageError("one file makes one version", hint="import the files one by one")
+    if any(meaningless):
+        raise UsageError("options of stock files mean nothing for a dataset", hint="leave them out")
+    dsn = settings.resolved()
+    if not dry_run:
+        options = replace(options, archive=_archive(dsn, archive_url))
+    line = ProgressLine()
+    try:
+        result = datasets.upload(
+            dsn,
+            files[0],
+            into.removeprefix(INTO_DATASET),
+            read_options,
+            options,
+            dry_run=dry_run,
+            progress=line if settings.progress else ingest.no_progress,
+        )
+    finally:
+        if settings.progress:
+            line.end()
+    say(asdict(result), lambda: datasets.summary(result))
+
+
+def _archive(dsn: str, given: str | None) -> str | None:
+    return archive.chosen(given, ingest.archive_setting(dsn))
+
+
 def _import_all(
     files: list[str],
     read_options: ReadOptions,
@@ -451,8 +583,11 @@ def _import_all(
     *,
     dry_run: bool,
     strict: bool,
+    archive_url: str | None = None,
 ) -> None:
     dsn = settings.resolved()
+    if not dry_run:
+        import_options = replace(import_options, archive=_archive(dsn, archive_url))
     results = []
     failures: list[LoaderError] = []
     for path in files:
@@ -546,6 +681,23 @@ def imports_show(import_id: Annotated[int, typer.Argument(help="Number of the im
     with ready() as connection:
         row = ingest.show_import(connection, import_id)
     say(row, lambda: "\n".join(f"{k}: {v}" for k, v in row.items() if v is not None))
+
+
+@imports_app.command("fetch")
+def imports_fetch(
+    wanted: Annotated[str, typer.Argument(help="Number of the import, or its hash (12 or more).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
+) -> None:
+    """Brings the raw file of an import back from the archive, verified by its hash."""
+    with ready() as connection:
+        row = ingest.archived(connection, wanted)
+    if output.exists() and not settings.yes:
+        raise UsageError(f"{output} exists", hint="name another file, or add --yes")
+    size = archive.fetch(row["archive_url"], row["file_hash"], output)
+    say(
+        row | {"output": str(output), "size_bytes": size},
+        f"wrote {row['file_name']} ({size} bytes, SHA-256 verified) to {output}",
+    )
 
 
 @imports_app.command("undo")
@@ -729,7 +881,7 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        code = app(standalone_mode=False)
+        code = app(args=_joined(sys.argv[1:]), standalone_mode=False)
         sys.stdout.flush()
         raise SystemExit(code if isinstance(code, int) else OK)
     except LoaderError as error:

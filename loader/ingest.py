@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from psycopg import sql
 
-from loader import __version__, database, schema
+from loader import __version__, archive, database, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
 from loader.reading import COPY_OPTIONS, NAMES, ReadOptions, Source, Spellings, open_source
 
@@ -49,6 +49,7 @@ class ImportOptions:
     period_end: str | None = None
     max_rejects: str | None = None
     force: bool = False
+    archive: str | None = None
     lock_wait_seconds: int = 600
 
     def as_json(self) -> str:
@@ -56,7 +57,8 @@ class ImportOptions:
         kept = {
             key: value
             for key, value in asdict(self).items()
-            if value is not None and key not in ("max_rejects", "force", "lock_wait_seconds")
+            if value is not None
+            and key not in ("max_rejects", "force", "archive", "lock_wait_seconds")
         }
         return json.dumps(kept)
 
@@ -78,6 +80,7 @@ class ImportResult:
     seconds: float = 0.0
     note: str | None = None
     problems: list[dict[str, Any]] = field(default_factory=list)
+    archive_url: str | None = None
 
 
 Progress = Callable[[str, int, int, int, int], None]
@@ -151,7 +154,7 @@ def _import(
     with database.connect(dsn) as connection:
         schema.require_current(connection)
         if (known := _known(connection, source)) is not None and not (dry_run or options.force):
-            return known
+            return _archive(connection, source, options, known)
         _lock(connection, options.lock_wait_seconds)
         # Who waited for the lock may have waited for the very same file.
         if (known := _known(connection, source)) is not None:
@@ -161,7 +164,7 @@ def _import(
                     hint=f"take it back first: loader imports undo {known.import_id}",
                 )
             if not dry_run:
-                return known
+                return _archive(connection, source, options, known)
         result = _load(dsn, connection, source, options, progress, dry_run=dry_run)
         result.seconds = time.monotonic() - started
         if dry_run:
@@ -173,15 +176,62 @@ def _import(
             (result.seconds, result.import_id),
         )
         _lineage(connection, result)
+        _archive(connection, source, options, result)
         connection.commit()
     return result
+
+
+def _archive(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    options: ImportOptions,
+    result: ImportResult,
+) -> ImportResult:
+    """Keep the raw file where that was asked for; what cannot be kept is not imported."""
+    if options.archive is not None:
+        result.archive_url = archive.store(options.archive, source.path, source.sha256)
+        connection.execute(
+            "update core.source_data set archive_url = %s where id = %s",
+            (result.archive_url, result.import_id),
+        )
+    return result
+
+
+def archive_setting(dsn: str) -> str | None:
+    """Read where raw files are archived when nobody says."""
+    with database.explaining(), database.connect(dsn) as connection:
+        schema.require_current(connection)
+        row = connection.execute("select internal.setting_text('archive.url')").fetchone()
+    return None if row is None else row[0]
+
+
+def archived(connection: psycopg.Connection[Any], wanted: str) -> dict[str, Any]:
+    """Find an archived file by the number of its import or the start of its hash."""
+    with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+        rows = cursor.execute(
+            "select id as import_id, file_name, file_hash, archive_url from core.source_data"
+            " where case when %(wanted)s ~ '^[0-9]{1,9}$' then id = %(wanted)s::numeric"
+            " else length(%(wanted)s) >= 12 and starts_with(file_hash, lower(%(wanted)s)) end"
+            " order by archive_url is null, id desc",
+            {"wanted": wanted},
+        ).fetchall()
+    if not rows:
+        raise UsageError(f"there is no import {wanted}", hint="see loader imports list")
+    if len({row["file_hash"] for row in rows}) > 1:
+        raise UsageError(f"several files begin with {wanted}", hint="give more of the hash")
+    if rows[0]["archive_url"] is None:
+        raise UsageError(
+            f"{rows[0]['file_name']} (import {rows[0]['import_id']}) is not archived",
+            hint="import the file again with --archive: what is known is archived only",
+        )
+    return rows[0]
 
 
 def _known(connection: psycopg.Connection[Any], source: Source) -> ImportResult | None:
     row = connection.execute(
         "select id, upload_date, file_name, layout, read_count, loaded_count, duplicate_count,"
         " rejected_count, skipped_count from core.source_data"
-        " where file_hash = %s and undone_at is null",
+        " where file_hash = %s and undone_at is null and layout <> 'dataset'",
         (source.sha256,),
     ).fetchone()
     if row is None:

@@ -7,6 +7,9 @@ set "weighhouse.audit" = 'summary'
 set "weighhouse.reason" = ''
 as $$
 begin
+    if exists (select from core.source_data as s where s.id = import_id and s.layout = 'dataset') then
+        raise exception 'import % made a dataset', import_id using errcode = '22023', hint = 'Drop it: api.drop_dataset.';
+    end if;
     perform set_config('weighhouse.reason', format('import %s taken back', import_id), true);
     update core.source_data as s
     set undone_at = clock_timestamp()
@@ -39,4 +42,4 @@ comment on function api.undo_import(int) is
 Returns how many movements, balances and norms went, and later files that had repeated rows (counted there as duplicates): import
 those again if they stood for themselves. The audit trail (bi.audit) says how many rows went, not which. Run api.account_stock()
 afterwards to derive periods again. Raises 22023 for an
-unknown import. Example: select * from api.undo_import(3);';
+unknown import and for one that made a dataset. Example: select * from api.undo_import(3);';

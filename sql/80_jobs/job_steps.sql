@@ -66,7 +66,12 @@ begin atomic
         ('housekeeping', 3, 'prune_job_runs', $$
             select p.row_count, format('%s rows of old steps removed', p.row_count) from internal.prune_job_runs() as p (row_count) $$, 'core.job_run'),
         ('housekeeping', 4, 'verify_cache', $$
-            select count(*), format('%s stored fits are not as they were signed', count(*)) from api.verify_cache() $$, '')
+            select count(*), format('%s stored fits are not as they were signed', count(*)) from api.verify_cache() $$, ''),
+        ('housekeeping', 5, 'expire_datasets', $$
+            select count(*) filter (where e.event = 'expired'), format('%s datasets expired with %s rows, %s runs, %s artifacts and %s fits; %s kept',
+                count(*) filter (where e.event = 'expired'), coalesce(sum(e.row_count), 0), coalesce(sum(e.run_count), 0),
+                coalesce(sum(e.artifact_count), 0), coalesce(sum(e.fit_count), 0), count(*) filter (where e.event = 'kept'))
+            from api.expire_datasets() as e $$, 'core.dataset')
     ) as s (task, place, step, statement, writes)
     where s.task = job_steps.task;
 end;

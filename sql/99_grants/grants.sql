@@ -8,7 +8,7 @@
 --
 -- None of the four is a superuser: new functions in PL/Python and programs of the server are out of their reach. Who writes
 -- core.python_module decides what Python the database runs: the owner alone.
-revoke all on schema core, staging, cache, internal, api, bi from public;
+revoke all on schema core, staging, cache, internal, api, bi, dataset from public;
 revoke all on all routines in schema internal, api, bi from public;
 revoke create on schema public from public;
 alter default privileges for role weighhouse_owner revoke execute on routines from public;
@@ -28,6 +28,8 @@ internal.step_time(jsonb, bigint), internal.step_number(jsonb, timestamptz), int
 internal.missing_in_memory(uuid []), internal.forecast_stored(uuid [], int, float8 [], uuid [], text [], int [], text [], text [], bytea []),
 internal.load_code(text)
 to weighhouse_analyst, weighhouse_fitter;
+-- Tables of datasets are made and dropped by functions with the rights of weighhouse_owner alone, and read by those who read core.
+grant usage on schema dataset to weighhouse_analyst, weighhouse_fitter;
 grant usage on schema cache to weighhouse_analyst, weighhouse_fitter;
 grant select on all tables in schema cache to weighhouse_analyst, weighhouse_fitter;
 grant execute on function internal.find_item(text), internal.name_key(text), internal.normalize_name(text), internal.setting(text),
@@ -79,6 +81,11 @@ api.list_artifacts(text, text, text, int, text), api.export_model(text, int), ap
 internal.is_signed_model(text, int, text, text, bytea),
 internal.export_arrays(uuid, text, int, text, text, bytea, bytea, bytea, int),
 internal.export_native(uuid, text, int, text, text, bytea, bytea, bytea)
+to weighhouse_analyst, weighhouse_fitter;
+
+-- What was uploaded.
+grant execute on function api.list_datasets(text, text, text, int, text), api.show_dataset(text, int, text), api.diff_datasets(text, int, int, text),
+internal.find_dataset(text, int, text, boolean), internal.source_dataset(core.model_definition)
 to weighhouse_analyst, weighhouse_fitter;
 
 -- Fitters bring files in, account and fit.

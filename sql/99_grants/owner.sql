@@ -1,6 +1,6 @@
 -- Everything belongs to a role that is no superuser and cannot log in: what a view or function may do is what this role
 -- may do, whoever ran the upgrade.
-grant usage, create on schema core, staging, cache, internal, api, bi to weighhouse_owner;
+grant usage, create on schema core, staging, cache, internal, api, bi, dataset to weighhouse_owner;
 do $do$
 declare
     object record;

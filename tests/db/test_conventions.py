@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from loader import datasets
+from loader.reading import ReadOptions
 from tests.conftest import copied
 
 OURS = "('core', 'staging', 'cache', 'internal', 'api', 'bi')"
@@ -71,12 +75,15 @@ CONVENTIONS = {
               select from unnest(p.proconfig) as s where s ~ '^search_path=pg_catalog(, pg_temp)?$'
           )""",
     # But the triggers of the audit trail, which nobody else may write; nobody can call them or use them in a trigger of his own.
+    # And the four that make and drop the tables of datasets (tests/db/test_datasets.py tries what they could be made to do).
     "no function runs with the rights of its owner": f"""
         select p.oid::regprocedure from pg_proc as p
         where p.pronamespace::regnamespace::text in {OURS} and p.prosecdef
           and not (p.proname in ('record_change', 'record_bulk_delete') and p.pronamespace = 'core'::regnamespace
               and p.prorettype = 'trigger'::regtype
-              and not has_function_privilege('weighhouse_fitter', p.oid, 'execute'))""",
+              and not has_function_privilege('weighhouse_fitter', p.oid, 'execute'))
+          and not (p.pronamespace = 'internal'::regnamespace and not has_function_privilege('weighhouse_analyst', p.oid, 'execute')
+              and p.proname in ('make_dataset_table', 'seal_dataset_table', 'show_newest_dataset', 'drop_dataset_table'))""",
     "everything belongs to weighhouse_owner": f"""
         select p.oid::regprocedure::text from pg_proc as p
         where p.pronamespace::regnamespace::text in {OURS} and p.proowner <> 'weighhouse_owner'::regrole
@@ -315,6 +322,13 @@ def fill_demo(url: str) -> None:
             connection.execute("select * from api.deploy_version('sales', %s)", (number,))
         connection.execute("select * from api.evaluate_model('sales')")
         connection.execute("select * from api.find_anomalies('sales', threshold => 0.01)")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "churn.csv"
+        path.write_text(
+            "id,months,has_left\n" + "".join(f"{i},{i % 40},{i % 7 == 0}\n" for i in range(200))
+        )
+        for _ in range(2):
+            datasets.upload(url, str(path), "churn", ReadOptions(), datasets.UploadOptions())
 
 
 def test_every_function_for_people_has_an_example_that_runs(demo_url: str) -> None:
