@@ -15,7 +15,16 @@ import psycopg
 
 from loader import __version__
 
-MODULES = ("import_rows", "coefficients", "nightly", "forecasts", "models", "monitoring", "storage")
+MODULES = (
+    "import_rows",
+    "coefficients",
+    "nightly",
+    "forecasts",
+    "kinds",
+    "models",
+    "monitoring",
+    "storage",
+)
 PAGE = Path(__file__).with_name("README.md")
 COLUMNS = ("name", "ours", "peer", "ratio", "target", "note")
 
