@@ -133,7 +133,7 @@ begin
             acknowledged_by = case a.status when 'resolved' then null else a.acknowledged_by end
         where a.status = 'resolved' or (a.actual, a.expected, a.score, a.threshold, a.version)
             is distinct from (excluded.actual, excluded.expected, excluded.score, excluded.threshold, excluded.version)
-        returning a.found_at = a.changed_at as is_new
+        returning a.xmax = 0 as is_new
     ), resolved as (
         update core.anomaly as a
         set status = 'resolved', resolved_at = clock_timestamp(), changed_at = clock_timestamp()

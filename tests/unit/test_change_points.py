@@ -125,6 +125,19 @@ def test_what_cannot_be_searched_is_refused() -> None:
             change_points.find(np.arange(20.0), **wrong)  # type: ignore[arg-type]
 
 
+def test_a_cancel_stops_a_search() -> None:
+    class Cancelled(Exception):
+        pass
+
+    def cancel() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        change_points.find(normal(100), check=cancel)
+    with pytest.raises(Cancelled):
+        anomalies.decompose(normal(100), np.ones(100, bool), check=cancel)
+
+
 # -------------------------------------------------------------------------------------- anomalies
 
 
