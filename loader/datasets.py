@@ -125,7 +125,7 @@ def upload(
                 lambda: _upload(dsn, source, name, options, dry_run=dry_run, progress=progress)
             )
     except Refused as error:
-        if not dry_run:
+        if not dry_run and _is_about_the_file(error):
             _record_refusal(dsn, data, name, error)
         raise
     finally:
@@ -318,6 +318,13 @@ def _store(
         import_id=row[0],
         expires_at=stored["expires_at"],
     )
+
+
+def _is_about_the_file(error: Refused) -> bool:
+    """Tell what is wrong with a file from a server without room, a cancel, or a bad option."""
+    cause = error.__cause__
+    # Columns that break a view, or more of them than a row has room for.
+    return not isinstance(cause, psycopg.Error) or (cause.sqlstate or "").startswith(("2BP", "54"))
 
 
 def _record_refusal(dsn: str, source: Bytes, name: str, error: Refused) -> None:

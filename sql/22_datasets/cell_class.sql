@@ -24,7 +24,8 @@ return case
         when cell_class.cell ~ '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$|^[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}$' then
             case when pg_input_is_valid(cell_class.cell, 'date') then 'date' else 'text' end
         when cell_class.cell ~ '^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}$' then case when pg_input_is_valid(cell_class.cell, 'date') then 'dotted' else 'text' end
-        when cell_class.cell ~ '^[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{4}$' then case when pg_input_is_valid(cell_class.cell, 'date') then 'slashed' else 'other slashed' end
+        when cell_class.cell ~ '^[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{4}$' then
+            case when pg_input_is_valid(cell_class.cell, 'date') then 'slashed' else 'other slashed' end
         when cell_class.cell ~ '^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?$' then
             case when pg_input_is_valid(cell_class.cell, 'timestamp') then 'time' else 'text' end
         when cell_class.cell ~ '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)? ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$' then

@@ -5,19 +5,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     dataset_id bigint := nextval('core.dataset_id_seq');
+    chosen_view text;
 begin
     if name is null or btrim(name) = '' or name <> btrim(name) or length(name) > 200 or name ~ '[\u0001-\u001f\u007f]' then
         raise exception 'a dataset cannot be named "%"', left(name, 80) using errcode = '22023',
             hint = 'Give 1 to 200 characters without spaces around them or line breaks.';
     end if;
-    -- The next number is given once, and a view belongs to one name.
-    perform pg_advisory_xact_lock(x'57454453'::int, 1);
+    -- The next number is given once, and a view to one name: uploads of other names go on meanwhile.
+    perform pg_advisory_xact_lock(x'57454453'::int, hashtext(name));
+    if refusal is null then
+        chosen_view := internal.dataset_view_name(session_user, name);
+        perform pg_advisory_xact_lock(x'57454456'::int, hashtext(chosen_view));
+        -- Who held that lock may have taken the name.
+        chosen_view := internal.dataset_view_name(session_user, name);
+    end if;
     insert into core.dataset (id, name, version, relation, view_name, status, refusal, file_name, file_hash, size_bytes)
     overriding system value
     select dataset_id, next_upload.name, coalesce(max(d.version), 0) + 1,
         case when next_upload.refusal is null then format('dataset.upload_%s', dataset_id) end,
-        case when next_upload.refusal is null then internal.dataset_view_name(session_user, next_upload.name) end,
-        case when next_upload.refusal is null then 'ready' else 'refused' end, next_upload.refusal, next_upload.file_name, next_upload.file_hash,
+        chosen_view, case when next_upload.refusal is null then 'ready' else 'refused' end, next_upload.refusal, next_upload.file_name, next_upload.file_hash,
         next_upload.size_bytes
     from core.dataset as d
     where d.owner = session_user and d.name = next_upload.name;
@@ -26,7 +32,7 @@ end
 $$;
 
 comment on function internal.next_upload(text, text, text, bigint, text) is
-'Gives an upload its key and the next version of its name; refusal NULL = it is taken in. Uploads of all sessions come one after the
+'Gives an upload its key and the next version of its name; refusal NULL = it is taken in. Uploads of one name come one after the
 other from here to the end of their transactions. Raises 22023 for a bad name.';
 
 create function internal.store_upload(

@@ -158,7 +158,7 @@ begin atomic
     select 'import_age', 'import', 'imports', null, null, null, extract(epoch from now() - max(s.upload_date)) / 86400,
         format('the last file was imported %s days ago', floor(extract(epoch from now() - max(s.upload_date)) / 86400))
     from core.source_data as s
-    where s.undone_at is null
+    where s.undone_at is null and s.layout <> 'dataset'
     having max(s.upload_date) is not null
     union all
     select 'failed_attempts', 'job', 'job ' || j.job, null, null, null, 100.0 * j.failed_count / coalesce(k.max_attempts, 5), 'failed ' || j.failed_count

@@ -9,7 +9,7 @@ select s.upload_date as time, s.id as import_id, s.file_name, s.layout, count(di
     count(d.id) filter (where d.manual_review_required) as review_count, s.rejected_count, s.quality_score
 from core.source_data as s
 left join core.calculation_data as d on d.source_data_id = s.id
-where s.undone_at is null
+where s.undone_at is null and s.layout <> 'dataset'
 group by s.id;
 
 comment on view bi.first_look is
