@@ -46,7 +46,7 @@ language sql immutable parallel safe
 return case number_expression.family
     when 'number' then format('source.%I::float8', number_expression.name)
     when 'boolean' then format('source.%I::int::float8', number_expression.name)
-    when 'time' then format('(extract(epoch from source.%I%s::timestamp) - 946684800)::float8', number_expression.name,
+    when 'time' then format('(extract(epoch from (source.%I%s)::timestamp) - 946684800)::float8', number_expression.name,
         case when number_expression.type = 'timestamptz'::regtype then format(' at time zone %L', number_expression.zone) else '' end)
     else format('source.%I::text', number_expression.name)
 end;

@@ -72,7 +72,7 @@ begin
     -- Rows in one order whatever the table's: the same data give the same folds and the same trees.
     return query execute format(
         'select count(*), %s, %s from (select r.* from (%s) as r order by %s hashtextextended(r::text, 0), r::text) as s',
-        coalesce(format('array[%s]', numeric_list), '''{}''::bytea[]'), coalesce(format('array[%s]', text_list), '''{}''::text[]'),
+        coalesce('array[' || numeric_list || ']', '''{}''::bytea[]'), coalesce('array[' || text_list || ']', '''{}''::text[]'),
         internal.table_query(definition, names, families, types), coalesce(order_list || ', ', '')
     );
 end

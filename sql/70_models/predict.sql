@@ -56,7 +56,9 @@ seen before. Raises 22023 for an unknown model or feature, or a value that is no
 stored was tampered with. Example: select prediction, probability from api.predict(''spoilage'', ''{"weight": 1.2}'');';
 
 create function api.predict_rows(model text, source text, version int default null)
-returns table (key text [], row_number bigint, prediction text, value float8, probability float8, is_anomaly boolean, model_version int, note text) -- noqa: RF04
+returns table (
+    key text [], row_number bigint, prediction text, value float8, probability float8, is_anomaly boolean, model_version int, note text -- noqa: RF04
+)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -119,9 +121,10 @@ begin
         (select string_agg(format('%s as c%s', internal.number_expression(n.family, n.type, n.name, internal.table_zone(asked)), n.place), ', ' order by n.place)
             from unnest(names, families, types) with ordinality as n (name, family, type, place)),
         internal.source_clause(asked),
-        (select coalesce(format('array[%s]', string_agg(
-            format('string_agg(float8send(coalesce(s.c%s, ''NaN'')), ''''::bytea order by s.n)', n.place), ', ' order by n.place)), '''{}''::bytea[]') from unnest(families) with ordinality as n (family, place) where n.family <> 'text'),
-        (select coalesce(format('array[%s]', string_agg(format('array_agg(s.c%s order by s.n)', n.place), ', ' order by n.place)), '''{}''::text[]')
+        (select coalesce('array[' || string_agg(
+            format('string_agg(float8send(coalesce(s.c%s, ''NaN'')), ''''::bytea order by s.n)', n.place), ', ' order by n.place) || ']', '''{}''::bytea[]')
+            from unnest(families) with ordinality as n (family, place) where n.family <> 'text'),
+        (select coalesce('array[' || string_agg(format('array_agg(s.c%s order by s.n)', n.place), ', ' order by n.place) || ']', '''{}''::text[]')
             from unnest(families) with ordinality as n (family, place) where n.family = 'text')
     ) using chosen.model_type, chosen.artifact_id, names, families, classes, header ->> 'task', chosen.version,
         case when chosen.created_date < now() - asked.time_to_live then format('stale: fitted %s ago', date_trunc('minute', now() - chosen.created_date)) end;
