@@ -6,9 +6,8 @@ return (
     select format('select %s%s from %s', c.listed,
         coalesce((
             select string_agg(format(', source.%I as k%s', k.name, k.place), '' order by k.place)
-            from unnest(coalesce(array[table_query.definition.options ->> 'order_by'], '{}') || table_query.definition.key_columns)
+            from unnest(array_remove(array[table_query.definition.options ->> 'order_by'] || table_query.definition.key_columns, null))
                 with ordinality as k (name, place)
-            where k.name is not null
         ), ''), internal.source_clause(table_query.definition))
     from (
         select string_agg(
