@@ -314,6 +314,17 @@ def fill_demo(url: str) -> None:
             connection.execute("select * from api.fit_model('sales', refit => true)")
             connection.execute("select * from api.deploy_version('sales', %s)", (number,))
         connection.execute("select * from api.evaluate_model('sales')")
+        connection.execute(
+            "create table shop.box as select i as id, sin(i) as weight, sin(i) > 0 as is_spoilt"
+            " from generate_series(1, 60) as i;"
+            " grant select on shop.box to weighhouse_fitter"
+        )
+        create = (
+            "select * from api.create_model('spoilage', 'shop.box', value_column => 'is_spoilt',"
+            " key_columns => '{id}', kind => 'logistic')"
+        )
+        connection.execute(create)
+        connection.execute("select * from api.fit_model('spoilage')")
 
 
 def test_every_function_for_people_has_an_example_that_runs(demo_url: str) -> None:

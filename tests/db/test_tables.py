@@ -431,7 +431,6 @@ def test_series_and_rows_are_not_mixed_up(sets: Connection) -> None:
         "health",
         "data_freshness",
         "training_run",
-        "model_history",
         "cache",
         "fit_progress",
     ):
