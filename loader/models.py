@@ -112,8 +112,17 @@ def models_show(model: Name) -> None:
 def models_create(
     model: Name,
     source: Annotated[str, typer.Option(help="Relation, as schema.name, or a query.")],
-    time_column: Annotated[str, typer.Option("--time", help="Column of the time.")],
-    value_column: Annotated[str, typer.Option("--value", help="Column of the value.")],
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="Column of the time; none: a model of rows.")
+    ] = None,
+    value_column: Annotated[
+        str | None,
+        typer.Option("--value", "--target", help="Column of the value, or of the target of rows."),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option("--feature", help="Column it learns from; repeatable; rows: default all."),
+    ] = None,
     keys: Annotated[
         list[str] | None, typer.Option("--key", help="Column that tells series apart; repeatable.")
     ] = None,
@@ -123,7 +132,7 @@ def models_create(
     ] = "{}",
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
 ) -> None:
-    """Creates a model of the series of a relation; nothing is fitted yet."""
+    """Creates a model of the series, or the rows, of a relation; nothing is fitted yet."""
     try:
         parsed = json.loads(options)
     except ValueError as error:
@@ -137,16 +146,56 @@ def models_create(
         time_column=time_column,
         value_column=value_column,
         key_columns=keys or [],
+        feature_columns=features or [],
         kind=kind,
         options=json.dumps(parsed),
         description=description,
     )
     row = rows[0]
-    say(
-        row,
-        f"{row['model']}: {row['series_count']} series, {row['row_count']} rows,"
-        f" step {row['step'] or 'not known yet'}  (loader models fit {row['model']})",
-    )
+    what = f"{row['series_count']} series, {row['row_count']} rows"
+    what += f", step {row['step'] or 'not known yet'}"
+    if row["series_count"] is None:
+        what = f"{row['row_count']} rows"
+    say(row, f"{row['model']}: {what}  (loader models fit {row['model']})")
+
+
+@models_app.command("predict")
+def models_predict(
+    model: Name,
+    row: Annotated[
+        str | None, typer.Option(help="Features of one row, as weight=1.2,kind=hake.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Relation, as schema.name, or a query: all its rows.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Version; default the deployed one.")] = None,
+) -> None:
+    """Predicts one row, or all rows of a relation, with a model of rows."""
+    if (row is None) == (source is None):
+        raise UsageError("name either --row or --source", hint="--row weight=1.2,kind=hake")
+    if source is not None:
+        found = call("predict_rows", model=model, source=source, version=version)
+    else:
+        pairs = [part.partition("=") for part in (row or "").split(",") if part.strip()]
+        if any(not sign for _, sign, _ in pairs):
+            raise UsageError(f"--row {row} is no list of features", hint="weight=1.2,kind=hake")
+        features = {name.strip(): text.strip() or None for name, _, text in pairs}
+        found = call("predict", model=model, features=json.dumps(features), version=version)
+
+    def line(given: dict[str, Any]) -> str:
+        sure = given["probability"]
+        return "  ".join(
+            str(part)
+            for part in (
+                " / ".join(given["key"]) if given.get("key") else given.get("row_number"),
+                given["prediction"],
+                None if sure is None else f"{100 * sure:.1f} %",
+                given["note"],
+            )
+            if part is not None
+        )
+
+    say(found, lambda: "\n".join(map(line, found)) or "no rows")
 
 
 @contextmanager

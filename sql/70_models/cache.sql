@@ -30,6 +30,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     done_count bigint;
+    artifact_count bigint;
 begin
     if model is not null then
         perform internal.find_model(model);
@@ -37,6 +38,10 @@ begin
     update cache.ml_models as c set invalidated_at = now()
     where c.invalidated_at is null and (invalidate_cache.model is null or c.model_name = invalidate_cache.model);
     get diagnostics done_count = row_count;
+    update cache.model_artifact as a set invalidated_at = now()
+    where a.invalidated_at is null and (invalidate_cache.model is null or a.model_name = invalidate_cache.model);
+    get diagnostics artifact_count = row_count;
+    done_count := done_count + artifact_count;
     insert into core.model_event (model, event, reason, details)
     values (coalesce(model, '*'), 'invalidated', reason, jsonb_build_object('invalidated', done_count));
     return done_count;

@@ -1,3 +1,41 @@
+create function internal.check_table_model_options(kind text, options jsonb, traits jsonb)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    unknown text;
+begin
+    select string_agg(k.key, ', ' order by k.key) into unknown
+    from jsonb_object_keys(options) as k (key)
+    where k.key not in ('task', 'order_by', 'levels', 'time_zone', 'kind_options');
+    if unknown is not null then
+        raise exception 'unknown option %', unknown using errcode = '22023', hint = 'Known are task, order_by, levels, time_zone and kind_options.';
+    end if;
+    if options ->> 'task' is not null and not traits -> 'tasks' ? (options ->> 'task') then
+        raise exception 'kind % does no %', kind, options ->> 'task' using errcode = '22023',
+            hint = format('It does %s.', (select string_agg(t.task, ', ') from jsonb_array_elements_text(traits -> 'tasks') as t (task)));
+    end if;
+    if options ->> 'order_by' is not null and jsonb_typeof(options -> 'order_by') <> 'string' then
+        raise exception 'order_by cannot be %', options -> 'order_by' using errcode = '22023', hint = 'Name the column rows are ordered by.';
+    end if;
+    if options ->> 'time_zone' is not null and not exists (select from pg_timezone_names as z where z.name = options ->> 'time_zone') then
+        raise exception 'unknown time zone %', options ->> 'time_zone' using errcode = '22023', hint = 'As Europe/Moscow.';
+    end if;
+    if options ->> 'levels' is not null and not coalesce(
+        jsonb_typeof(options -> 'levels') = 'number' and (options ->> 'levels')::numeric = trunc((options ->> 'levels')::numeric)
+        and (options ->> 'levels')::numeric between 1 and 1000, false
+    ) then
+        raise exception 'levels cannot be %', options -> 'levels' using errcode = '22023', hint = 'Give a whole number from 1 to 1000.';
+    end if;
+    if jsonb_typeof(options -> 'kind_options') <> 'object' then
+        raise exception 'kind_options are not an object' using errcode = '22023', hint = 'As {"kind_options": {}}.';
+    end if;
+end
+$$;
+
+comment on function internal.check_table_model_options(text, jsonb, jsonb) is 'Raises 22023 for options a model of a table cannot have.';
+
 create function internal.check_model_options(kind text, options jsonb)
 returns void
 language plpgsql stable
@@ -6,9 +44,15 @@ as $$
 declare
     unknown text;
     name text;
+    traits jsonb;
 begin
     if jsonb_typeof(options) is distinct from 'object' then
         raise exception 'options are not an object' using errcode = '22023', hint = 'As {"step": "1 month", "horizon": 12}.';
+    end if;
+    traits := internal.kind_traits(kind);
+    if traits ->> 'family' = 'table' then
+        perform internal.check_table_model_options(kind, options, traits);
+        return;
     end if;
     select string_agg(k.key, ', ' order by k.key) into unknown
     from jsonb_object_keys(options) as k (key)
@@ -67,7 +111,7 @@ $$;
 comment on function internal.check_model_options(text, jsonb) is 'Raises 22023 for options a model cannot have.';
 
 create function api.create_model(
-    name text, source text, time_column text, value_column text, key_columns text [] default '{}', kind text default 'auto',
+    name text, source text, time_column text default null, value_column text default null, key_columns text [] default '{}', kind text default 'auto',
     options jsonb default '{}', description text default null, time_to_live interval default '24 hours', feature_columns text [] default '{}'
 )
 returns table (model text, step text, series_count bigint, row_count bigint)
@@ -76,8 +120,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     definition core.model_definition;
-    relation regclass;
     column_name text;
+    is_table boolean;
     time_type regtype;
     value_type regtype;
 begin
@@ -94,35 +138,33 @@ begin
     if time_to_live is null or time_to_live <= interval '0' then
         raise exception 'time_to_live cannot be %', time_to_live using errcode = '22023', hint = 'As 24 hours.';
     end if;
-    begin
-        relation := to_regclass(source);
-    exception
-        when syntax_error or invalid_name then
-            relation := null;
-    end;
-    if relation is null and source !~* '^\s*(select|with|values|table)\M' then
-        raise exception 'there is no relation %', coalesce(source, 'NULL')
-            using errcode = '42P01', hint = 'Give schema.name of a table or view you may read, or a query that begins with SELECT or WITH.';
-    end if;
     definition.name := name;
     definition.kind := kind;
     definition.description := description;
-    definition.source_is_query := relation is null;
-    -- With its schema: who fits it later may have another search_path.
-    definition.source := coalesce(
-        (select format('%I.%I', n.nspname, c.relname) from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace where c.oid = relation),
-        regexp_replace(source, '[\s;]+$', '')
-    );
+    definition := internal.named_source(definition, source);
+    is_table := internal.kind_traits(kind) ->> 'family' = 'table';
     definition.time_column := time_column;
     definition.value_column := value_column;
     definition.key_columns := coalesce(key_columns, '{}');
     definition.feature_columns := coalesce(feature_columns, '{}');
     -- Completed once: what a fit does must not change with a default.
     definition.options := options
-        || jsonb_build_object('kind_options', internal.check_kind_options(kind, coalesce(options -> 'kind_options', '{}'))::jsonb);
+        || jsonb_build_object('kind_options', case
+            when is_table then internal.check_table_options(kind, coalesce(options -> 'kind_options', '{}'))
+            else internal.check_kind_options(kind, coalesce(options -> 'kind_options', '{}'))
+        end::jsonb);
     definition.time_to_live := time_to_live;
     definition.created_at := now();
     definition.created_by := session_user;
+    if is_table then
+        row_count := internal.check_table(definition);
+        insert into core.model_definition select definition.*;
+        insert into core.model_event (model, event, details)
+        values (name, 'created', jsonb_build_object('kind', kind, 'source', definition.source, 'target', value_column));
+        model := name;
+        return next;
+        return;
+    end if;
     if not (internal.kind_traits(kind) ->> 'regressors')::boolean and (cardinality(definition.feature_columns) > 0 or options ? 'holidays') then
         raise exception 'models of kind % take neither regressors nor holidays', kind
             using errcode = '22023', hint = 'Those that do: ' || internal.regressor_kinds() || '.';
@@ -170,16 +212,21 @@ end
 $$;
 
 comment on function api.create_model(text, text, text, text, text [], text, jsonb, text, interval, text []) is
-'Creates a model of the series of a table, view or query; nothing is fitted yet.
+'Creates a model of the series, or of the rows, of a table, view or query; nothing is fitted yet.
 
 name: how it is called from now on. source: schema.name, or a query (SELECT ...), read with the rights of whoever fits.
 time_column: timestamptz, timestamp or date. value_column: a number. key_columns: what tells the series apart, {} = one series.
-kind: auto, ets, theta, arima, decomposition, seasonal_naive, naive, drift. options: step (''1 day''; found from the times when
+kind: auto, ets, theta, arima, decomposition, seasonal_naive, naive, drift. Of rows: linear, logistic, forest, gradient_boosting, xgboost;
+they have no time_column, value_column is the target (number, boolean, text), feature_columns what it is predicted from, {} = all
+other columns but key_columns; options: task (regression or classification; found from the target when not given: text, booleans
+and at most 10 whole numbers are classes), order_by (column of the order of rows), levels (of a text with a column of their own, 32),
+time_zone, kind_options. Of series options: step (''1 day''; found from the times when
 not given), time_zone (of local times and calendar steps), seasons (lengths in steps, [] = none; found from the step), horizon
 (steps), aggregate (sum, avg, min, max, count: rows of one step together; without it they are refused), missing (gap: a step
 without a row is unknown; zero: nothing happened), max_gap (longest gap that is filled, steps), holidays (names of calendars, for
-kinds that take regressors), kind_options (of the kind). feature_columns: regressors (numbers), for kinds that take them; rows without a
-value say what is known ahead, and a step of the horizon without them is an error that names it.
-time_to_live: age at which a fit is stale. Returns what was found. Raises 22023 and 42703 with a hint, 42P01, 42710, and ML002
+kinds that take regressors), kind_options (of the kind). feature_columns of series: regressors (numbers), for kinds that take them; rows
+without a value say what is known ahead, and a step of the horizon without them is an error that names it.
+time_to_live: age at which a fit is stale. Returns what was found (rows have neither
+step nor series: NULL). Raises 22023 and 42703 with a hint, 42P01, 42710, and ML002
 when the times have no regular step.
 Example: select * from api.create_model(''branch sales'', ''shop.sale'', ''sold_on'', ''quantity'', ''{branch}'');';

@@ -98,7 +98,7 @@ comment on function internal.check_folds(int, int, int, int, int) is 'Raises 220
 
 create function api.evaluate_model(
     model text, folds int default 3, horizon int default null, gap int default 0, step int default null, "window" int default null,
-    version int default null
+    version int default null, seed int default null, repeats int default 1
 )
 returns table (method text, metric text, value float8, row_count int, run_id bigint)
 language plpgsql volatile
@@ -111,6 +111,8 @@ declare
     evaluated core.model_versions;
     run bigint;
     total int;
+    read_count bigint;
+    is_table boolean := definition.source is not null and definition.time_column is null;
 begin
     if definition.source is null then
         raise exception 'model % has no series', definition.name using errcode = '22023', hint = 'How well shrinkage predicts is in bi.fit_holdout.';
@@ -123,21 +125,31 @@ begin
     if evaluated.id is null and evaluate_model.version is not null then
         evaluated := internal.find_version(definition.name, evaluate_model.version);
     end if;
-    definition.grid := internal.settled_grid(definition);
     -- A version is evaluated with what it was fitted with; a model that was never fitted with what it would be.
-    complete := coalesce(evaluated.options, internal.fit_options(definition) || jsonb_build_object('kind', definition.kind));
-    run := internal.open_run(definition.name, 'evaluate', jsonb_build_object('folds', folds, 'horizon', evaluate_model.horizon, 'gap', gap, 'step', step,
-        'window', "window"));
-    total := internal.backtest_model(definition, complete, coalesce(evaluate_model.horizon, (complete ->> 'horizon')::int),
-        jsonb_build_object('count', folds, 'gap', gap, 'step', step, 'window', "window"), run);
-    perform internal.close_run(run, 'succeeded', evaluated.id, total, (select count(*) from core.backtest_forecast as f where f.run_id = run),
-        peak_memory_mb => internal.peak_memory());
+    if is_table then
+        complete := coalesce(evaluated.options, internal.table_options(definition) || jsonb_build_object('kind', definition.kind));
+        run := internal.open_run(definition.name, 'evaluate', jsonb_build_object('folds', folds, 'seed', seed, 'repeats', repeats));
+        read_count := internal.evaluate_table(definition, complete, folds, seed, coalesce(repeats, 0), run);
+        total := 0;
+    else
+        definition.grid := internal.settled_grid(definition);
+        complete := coalesce(evaluated.options, internal.fit_options(definition) || jsonb_build_object('kind', definition.kind));
+        run := internal.open_run(definition.name, 'evaluate', jsonb_build_object('folds', folds, 'horizon', evaluate_model.horizon, 'gap', gap,
+            'step', step, 'window', "window"));
+        total := internal.backtest_model(definition, complete, coalesce(evaluate_model.horizon, (complete ->> 'horizon')::int),
+            jsonb_build_object('count', folds, 'gap', gap, 'step', step, 'window', "window"), run);
+        select count(*) into read_count from core.backtest_forecast as f where f.run_id = run;
+    end if;
+    perform internal.close_run(run, 'succeeded', evaluated.id, total, read_count, peak_memory_mb => internal.peak_memory());
     update core.model_versions as v
     set metrics = (
         select coalesce(jsonb_object_agg(m.metric || case m.method when 'model' then '' else '_' || m.method end, m.value), '{}')
         from core.backtest_metric as m
         where m.run_id = run and m.series_id is null and m.fold is null and m.value is not null
-    ) || jsonb_build_object('run', run)
+    ) || jsonb_build_object('run', run),
+        feature_importance = coalesce(
+            (select jsonb_object_agg(f.feature, f.importance) from core.feature_importance as f where f.run_id = run), v.feature_importance
+        )
     where v.id = evaluated.id;
     return query
     select m.method, m.metric, m.value, m.row_count, m.run_id
@@ -147,12 +159,15 @@ begin
 end
 $$;
 
-comment on function api.evaluate_model(text, int, int, int, int, int, int) is
+comment on function api.evaluate_model(text, int, int, int, int, int, int, int, int) is
 'Evaluates a model by rolling origin: fitted on the past of each fold, held against what came then, beside two naive forecasts.
 
 folds: how many, the last one ends with the last observation. horizon: steps forecast in each, NULL = the model''s. gap: steps left
 out between. step: steps between the folds, NULL = horizon. window: steps learnt from, NULL = all before. version: whose kind and
-options, NULL = the deployed one''s. Returns the measures over all series; by series and fold they are in bi.backtest_metric, the
+options, NULL = the deployed one''s. A model of a table is cross-validated instead, each fold being left out once (scikit-learn''s KFold, or
+StratifiedKFold for classes), beside the mean or the shares of the classes: seed: of shuffled folds, NULL = rows in their order; repeats:
+how often each column is shuffled to measure its importance, 0 = not at all; horizon, gap, step and window say nothing; the measures
+are means over folds, all else is in bi.table_performance, confusion_matrix, class_performance and feature_importance. Returns the measures over all series; by series and fold they are in bi.backtest_metric, the
 forecasts in bi.backtest_forecast. Raises 22023 for impossible folds, ML101 without data, 55P03 while it is being fitted.
 Example: select * from api.evaluate_model(''sales'', folds => 2);';
 
@@ -182,19 +197,21 @@ begin
         return;
     end if;
     -- Both on the same folds of the same data, now.
-    select e.run_id into run_a from api.evaluate_model(a.model, folds, steps, version => a.version) as e limit 1;
-    select e.run_id into run_b from api.evaluate_model(b.model, folds, steps, version => b.version) as e limit 1;
+    select e.run_id into run_a from api.evaluate_model(a.model, folds, steps, version => a.version, repeats => 0) as e limit 1;
+    select e.run_id into run_b from api.evaluate_model(b.model, folds, steps, version => b.version, repeats => 0) as e limit 1;
     return query
     select x.metric, x.value, y.value, n.value, s.value,
         case
             when x.metric like 'coverage%' then case sign(abs(x.value - right(x.metric, 2)::float8) - abs(y.value - right(x.metric, 2)::float8))
                 when -1 then a.version when 1 then b.version end
-            when x.value < y.value then a.version
-            when y.value < x.value then b.version
+            when x.value = y.value then null
+            -- Of these more is better.
+            when (x.value < y.value) = (x.metric in ('r2', 'accuracy', 'precision', 'recall', 'f1')) then b.version
+            when x.value is not null and y.value is not null then a.version
         end
     from core.backtest_metric as x
     inner join core.backtest_metric as y on y.run_id = run_b and y.series_id is null and y.fold is null and y.method = 'model' and y.metric = x.metric
-    left join core.backtest_metric as n on n.run_id = run_a and n.series_id is null and n.fold is null and n.method = 'naive' and n.metric = x.metric
+    left join core.backtest_metric as n on n.run_id = run_a and n.series_id is null and n.fold is null and n.method in ('naive', 'baseline') and n.metric = x.metric
     left join core.backtest_metric as s
         on s.run_id = run_a and s.series_id is null and s.fold is null and s.method = 'seasonal_naive' and s.metric = x.metric
     where x.run_id = run_a and x.series_id is null and x.fold is null and x.method = 'model'

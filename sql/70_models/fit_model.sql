@@ -473,7 +473,11 @@ declare
 begin
     run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('refit', refit, 'deploy', deploy)
         || case when continued.id is null then '{}' else jsonb_build_object('continued', continued.version) end, run_id);
-    select * into fit from internal.fit_relation(definition, run_id, coalesce(refit, false), continued);
+    if internal.kind_traits(definition.kind) ->> 'family' = 'table' then
+        select * into fit from internal.fit_table(definition, run_id, coalesce(refit, false));
+    else
+        select * into fit from internal.fit_relation(definition, run_id, coalesce(refit, false), continued);
+    end if;
     update core.model_versions as v set duration_seconds = extract(epoch from clock_timestamp() - r.started_at)
     from core.training_run as r
     where r.id = run_fit.run_id and v.id = fit.version_id and fit.is_new;
@@ -515,16 +519,21 @@ as $$
 declare
     definition core.model_definition := internal.find_model(model);
     fitted_version int;
+    -- 1 where a whole table was: it has no series.
+    table_count int := (definition.source is not null and definition.time_column is null)::int;
+    made boolean := false;
 begin
     if definition.kind = 'shrinkage_curve' then
         perform api.fit_shrinkage();
         select v.id into fitted_version from core.model_versions as v where v.model = definition.name and v.status = 'deployed';
     else
-        select f.version_id into fitted_version from internal.run_fit(definition.name, refit, deploy, null) as f;
+        select f.version_id, f.is_new into fitted_version, made from internal.run_fit(definition.name, refit, deploy, null) as f;
     end if;
     return query
-    select v.version, v.status, r.id, r.series_count, count(*) filter (where o.outcome = 'fitted'), count(*) filter (where o.outcome = 'cached'),
-        count(*) filter (where o.outcome = 'updated'), count(*) filter (where o.outcome = 'fell_back'), count(*) filter (where o.outcome = 'failed'),
+    select v.version, v.status, r.id, r.series_count,
+        count(*) filter (where o.outcome = 'fitted') + table_count * (made and v.continued_version_id is null)::int,
+        count(*) filter (where o.outcome = 'cached') + table_count * (not made)::int,
+        count(*) filter (where o.outcome = 'updated') + table_count * (made and v.continued_version_id is not null)::int, count(*) filter (where o.outcome = 'fell_back'), count(*) filter (where o.outcome = 'failed'),
         extract(epoch from clock_timestamp() - r.started_at)::float8
     from core.model_versions as v
     inner join lateral (
@@ -532,7 +541,7 @@ begin
     ) as r on true
     left join core.run_outcome as o on o.run_id = r.id
     where v.id = fitted_version
-    group by v.version, v.status, r.id, r.series_count, r.started_at;
+    group by v.id, r.id, r.series_count, r.started_at;
 end
 $$;
 
@@ -541,7 +550,7 @@ comment on function api.fit_model(text, boolean, boolean) is
 
 refit: also what was fitted on the same data before. deploy: put the version in force; NULL = only when none is yet. Unchanged
 data are cached (no version, nothing computed); a series that grew by at most a tenth is updated where its kind can; one that
-cannot be fitted falls back to a baseline and never stops the others. All or nothing: a cancel leaves the deployed version as it
+cannot be fitted falls back to a baseline and never stops the others. A table counts as one that was fitted, cached or updated. All or nothing: a cancel leaves the deployed version as it
 was. Others see the progress in bi.fit_progress. Raises 22023 for an unknown model, 55P03 while it is being fitted, ML101
 without data. To have the attempt recorded even if it is cancelled: call api.run_fit.
 Example: select * from api.fit_model(''sales'');';

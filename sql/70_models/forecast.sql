@@ -66,8 +66,9 @@ declare
     stored_horizon int;
     stale text;
 begin
-    if definition.source is null then
-        raise exception 'model % forecasts no series', definition.name using errcode = '22023', hint = 'Its answers come from api.shrinkage.';
+    if definition.time_column is null then
+        raise exception 'model % forecasts no series', definition.name using errcode = '22023',
+            hint = case when definition.source is null then 'Its answers come from api.shrinkage.' else 'It predicts rows: api.predict, api.predict_rows.' end;
     end if;
     if forecast.horizon is not null and forecast.horizon not between 1 and 10000 then
         raise exception 'horizon is %', forecast.horizon using errcode = '22023', hint = 'Give a number of steps from 1 to 10000.';

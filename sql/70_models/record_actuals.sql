@@ -37,8 +37,8 @@ declare
     first_step bigint;
     stamp timestamptz;
 begin
-    if definition.source is null then
-        raise exception 'model % forecasts no series', definition.name using errcode = '22023', hint = 'Models made by api.create_model do.';
+    if definition.time_column is null then
+        raise exception 'model % forecasts no series', definition.name using errcode = '22023', hint = 'Models that api.create_model made with a time_column do.';
     end if;
     perform internal.lock_actuals(definition.name);
     season := internal.season_length(definition);

@@ -27,7 +27,7 @@ begin
         perform internal.lock_actuals(definition.name);
         perform internal.open_metrics();
         new_count := 0;
-        if definition.source is not null then
+        if definition.time_column is not null then
             new_count := internal.measure_forecasts(definition, from_date, to_date);
         elsif definition.kind = 'shrinkage_curve' then
             perform internal.measure_shrinkage(from_date, to_date);

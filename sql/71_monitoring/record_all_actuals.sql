@@ -15,7 +15,7 @@ begin
     for chosen in
         select d.name
         from core.model_definition as d
-        where d.source is not null and exists (
+        where d.time_column is not null and exists (
             select from core.model_versions as v inner join core.forecast_ledger as f on f.version_id = v.id where v.model = d.name
         )
         order by d.name

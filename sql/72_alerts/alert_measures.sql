@@ -102,7 +102,7 @@ begin atomic
     fits as (
         select v.model, v.version, greatest(coalesce(v.parameters_fitted_at, v.created_date), r.decided_at) as looked_at, p.max_age
         from core.model_versions as v
-        inner join core.model_definition as d on d.name = v.model and d.source is not null
+        inner join core.model_definition as d on d.name = v.model and d.time_column is not null
         cross join lateral (
             select p.max_age, p.is_active from core.retraining_policy as p
             where p.model = d.name or p.model is null order by p.model nulls last limit 1

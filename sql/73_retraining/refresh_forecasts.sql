@@ -63,7 +63,7 @@ begin
     for champion in
         select v.*
         from core.model_versions as v
-        inner join core.model_definition as d on d.name = v.model and d.source is not null
+        inner join core.model_definition as d on d.name = v.model and d.time_column is not null
         where v.status = 'deployed'
         order by v.model
     loop

@@ -34,7 +34,10 @@ declare
     run_options jsonb;
     challenger_id int;
 begin
-    if definition.source is null then
+    if definition.time_column is null and definition.source is not null then
+        raise exception 'model % is not retrained this way', definition.name
+            using errcode = '22023', hint = 'It predicts rows: api.fit_model fits it anew, api.compare_versions compares.';
+    elsif definition.source is null then
         raise exception 'model % is not retrained this way', definition.name
             using errcode = '22023', hint = 'Its fit is in force at once: api.fit_shrinkage. How well it predicts what it had not seen is in bi.fit_holdout.';
     end if;
@@ -197,7 +200,7 @@ declare
 begin
     set local search_path = pg_catalog, pg_temp;
     definition := internal.find_model(model);
-    if definition.source is not null then
+    if definition.time_column is not null then
         run_id := internal.open_run(definition.name, 'fit', jsonb_build_object('retrain', coalesce(reason, 'asked for by hand')));
         -- Seen by all while it runs, and kept whatever happens.
         commit;

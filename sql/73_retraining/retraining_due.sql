@@ -3,7 +3,7 @@ with recursive line as (
     -- The versions with the parameters in force: the deployed one and those it goes on from.
     select v.id as deployed_id, v.id as version_id, v.version, v.continued_version_id
     from core.model_versions as v
-    inner join core.model_definition as d on d.name = v.model and d.source is not null
+    inner join core.model_definition as d on d.name = v.model and d.time_column is not null
     where v.status = 'deployed'
     union all
     select l.deployed_id, v.id, v.version, v.continued_version_id
@@ -13,7 +13,7 @@ with recursive line as (
 
 select v.model, v.version, r.reason, r.value, r.threshold, r.unit, coalesce(r.is_due, false) as is_due, p.is_active
 from core.model_versions as v
-inner join core.model_definition as d on d.name = v.model and d.source is not null
+inner join core.model_definition as d on d.name = v.model and d.time_column is not null
 cross join lateral (
     select x.* from core.retraining_policy as x where x.model = v.model or x.model is null order by x.model nulls last limit 1
 ) as p

@@ -10,7 +10,7 @@ declare
     policy core.retraining_policy;
     known core.retraining_policy;
 begin
-    if set_retraining_policy.model is not null and (internal.find_model(set_retraining_policy.model)).source is null then
+    if set_retraining_policy.model is not null and (internal.find_model(set_retraining_policy.model)).time_column is null then
         raise exception 'model % is not retrained by these rules', set_retraining_policy.model
             using errcode = '22023', hint = 'Its fit is in force at once; models made by api.create_model have a policy.';
     end if;

@@ -56,7 +56,7 @@ with limits as (
     from core.settings as c
     where c.name like 'monitoring.%'
 ), deployed as materialized (
-    select v.model, v.version, coalesce(v.parameters_fitted_at, v.created_date) as fitted_at, d.source is not null as has_source, l.last_day, w.mape,
+    select v.model, v.version, coalesce(v.parameters_fitted_at, v.created_date) as fitted_at, d.time_column is not null as has_source, l.last_day, w.mape,
         w.coverage_95, w.coverage_count
     from core.model_versions as v
     inner join core.model_definition as d on d.name = v.model

@@ -135,7 +135,7 @@ from core.model_definition as d
 cross join lateral (
     select x.* from core.retraining_policy as x where x.model = d.name or x.model is null order by x.model nulls last limit 1
 ) as p
-where d.source is not null
+where d.time_column is not null
 union all
 select null, true, p.mape_threshold, extract(epoch from p.max_age)::float8 / 86400, p.max_new_observations, p.significant_percent, p.minor_percent,
     p.is_active, p.changed_at, p.changed_by

@@ -88,6 +88,15 @@ grant execute on function api.list_datasets(text, text, text, int, text), api.sh
 internal.find_dataset(text, int, text, boolean), internal.source_dataset(core.model_definition)
 to weighhouse_analyst, weighhouse_fitter;
 
+-- Rows are predicted with what is stored, by the Python of the database.
+grant execute on function api.predict(text, jsonb, int), api.predict_rows(text, text, int), internal.find_table_version(text, int),
+internal.named_source(core.model_definition, text), internal.source_clause(core.model_definition), internal.source_columns(text),
+internal.column_family(regtype), internal.number_expression(text, regtype, text, text), internal.table_zone(core.model_definition),
+internal.setting_text(text), internal.load_artifact(uuid, boolean), internal.artifact_in_memory(uuid),
+internal.hold_artifact(uuid, text, int, text, text, bytea, bytea, text, bytea, boolean),
+internal.score_row(text, uuid, jsonb), internal.score_rows(text, uuid, text [], text [], bytea [], text [], int)
+to weighhouse_analyst, weighhouse_fitter;
+
 -- Fitters bring files in, account and fit.
 grant usage on schema staging, cache to weighhouse_fitter;
 grant select, insert, update, delete, truncate on all tables in schema staging to weighhouse_fitter;

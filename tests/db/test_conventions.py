@@ -322,6 +322,17 @@ def fill_demo(url: str) -> None:
             connection.execute("select * from api.deploy_version('sales', %s)", (number,))
         connection.execute("select * from api.evaluate_model('sales')")
         connection.execute("select * from api.find_anomalies('sales', threshold => 0.01)")
+        connection.execute(
+            "create table shop.box as select i as id, sin(i) as weight, sin(i) > 0 as is_spoilt"
+            " from generate_series(1, 60) as i;"
+            " grant select on shop.box to weighhouse_fitter"
+        )
+        create = (
+            "select * from api.create_model('spoilage', 'shop.box', value_column => 'is_spoilt',"
+            " key_columns => '{id}', kind => 'logistic')"
+        )
+        connection.execute(create)
+        connection.execute("select * from api.fit_model('spoilage')")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "churn.csv"
         path.write_text(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,35 @@ def _boost(
     return trees.from_hist_gradient_boosting(model)
 
 
+@dataclass(frozen=True, slots=True)
+class _Bins:
+    """Numbers as places among at most 255 bounds of each column: binned once for all rounds."""
+
+    bounds: list[Floats]
+    codes: Floats
+
+    @classmethod
+    def of(cls, x: Floats) -> _Bins:
+        bounds, codes = [], np.full_like(x, np.nan)
+        for place, column in enumerate(x.T):
+            known = ~np.isnan(column)
+            values = np.unique(column[known])
+            if len(values) > 255:
+                values = np.unique(values[np.linspace(0, len(values) - 1, 255).astype(np.int64)])
+            bounds.append(values)
+            codes[known, place] = np.searchsorted(values, column[known])
+        return cls(bounds, codes)
+
+    def back(self, tree: trees.Trees) -> trees.Trees:
+        """Write thresholds of places as thresholds of numbers."""
+        threshold = tree.threshold.copy()
+        for node in np.flatnonzero((tree.feature >= 0) & np.isfinite(tree.threshold)):
+            bounds = self.bounds[tree.feature[node]]
+            place = int(threshold[node])
+            threshold[node] = bounds[place] if place < len(bounds) else np.inf
+        return replace(tree, threshold=threshold)
+
+
 def _go_on(
     before: trees.Trees,
     x: Floats,
@@ -92,10 +121,12 @@ def _go_on(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     raw = before.raw(x, check)
+    bins = _Bins.of(x)
     result = before
     for _ in range(max(1, round(options["added"] * options["rounds"]))):
+        weight: Floats | None = None
         if before.link == "identity":
-            gradient, weight = raw - y[:, None], np.ones_like(raw)
+            step = y[:, None] - raw
         else:
             if before.link == "logistic":
                 share = 1 / (1 + np.exp(-np.clip(raw, -700, 700)))
@@ -104,22 +135,21 @@ def _go_on(
                 share = np.exp(raw - raw.max(axis=1, keepdims=True))
                 share /= share.sum(axis=1, keepdims=True)
                 hot = np.eye(raw.shape[1])[y.astype(np.int64)]
-            gradient, weight = share - hot, np.maximum(share * (1 - share), 1e-6)
+            # A mean weighted with the curvature is a Newton step.
+            weight = np.maximum(share * (1 - share), 1e-6)
+            step = np.clip((hot - share) / weight, -20, 20)
         added = []
         for output in range(raw.shape[1]):
             check()
             model = HistGradientBoostingRegressor(
                 max_iter=1, learning_rate=1.0, **_settings(options)
             )
-            # A mean weighted with the curvature is a Newton step.
             model.fit(
-                x,
-                np.clip(-gradient[:, output] / weight[:, output], -20, 20)
-                if before.link != "identity"
-                else -gradient[:, output],
-                sample_weight=weight[:, output],
+                bins.codes,
+                step[:, output],
+                sample_weight=None if weight is None else weight[:, output],
             )
-            tree = trees.from_hist_gradient_boosting(model)
+            tree = bins.back(trees.from_hist_gradient_boosting(model))
             added.append(
                 replace(
                     tree,
