@@ -28,6 +28,14 @@ HEAVY = (
 )
 # Done with 400 series before anybody could stop them.
 QUICK = ("naive", "seasonal_naive", "drift", "theta")
+# Enough to go through all of it; how good nets are is measured elsewhere (bench/kinds.py).
+SMALL: dict[str, dict[str, Any]] = {
+    "lstm": {"steps": 60, "nets": 1},
+    "gru": {"steps": 60, "nets": 1},
+    "nhits": {"steps": 60, "nets": 1},
+    "boosting": {"rounds": 60},
+    "xgboost_lags": {"rounds": 60},
+}
 NEURAL = ("lstm", "gru", "nhits")
 
 
@@ -103,13 +111,12 @@ def kind(request: pytest.FixtureRequest, shop: str) -> str:
     return name
 
 
-def create(db: Connection, kind: str, table: str = "shop.sale", name: str | None = None) -> str:
-    model = name or f"model of {kind}"
+def create(db: Connection, kind: str, table: str, name: str, options: Row) -> str:
     db.execute(
         "select api.create_model(%s, %s, 'at', 'quantity', '{branch}', %s, %s)",
-        (model, table, kind, json.dumps({"horizon": HORIZON})),
+        (name, table, kind, json.dumps({"horizon": HORIZON, "kind_options": options})),
     )
-    return model
+    return name
 
 
 def fit(db: Connection, model: str, refit: bool = False) -> Row:
@@ -132,7 +139,7 @@ def forecasts(db: Connection, model: str, level: float = 0.95) -> dict[str, list
 
 def test_a_kind_goes_through_the_whole_of_it(kind: str, shop: str) -> None:
     with psycopg.connect(shop) as db:
-        model = create(db, kind)
+        model = create(db, kind, "shop.sale", f"model of {kind}", SMALL.get(kind, {}))
         first = fit(db, model)
         # Each series has an outcome, whatever it looks like: what cannot be fitted has a baseline.
         assert first["series_count"] == len(SERIES) and first["failed_count"] == 0
@@ -182,7 +189,7 @@ def test_a_kind_goes_through_the_whole_of_it(kind: str, shop: str) -> None:
 
 def test_a_fit_is_cancelled_within_two_seconds(kind: str, shop: str) -> None:
     with psycopg.connect(shop, autocommit=True) as db:
-        model = create(db, kind, "shop.many", f"many of {kind}")
+        model = create(db, kind, "shop.many", f"many of {kind}", {})
         ended: Row = {}
         connection = psycopg.connect(shop, autocommit=True)
 
