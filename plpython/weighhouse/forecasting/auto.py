@@ -318,7 +318,8 @@ def _weigh(series: Series, rolled: Rolled, names: Sequence[str], sharpness: floa
 
 def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float) -> Fit:
     weights = _weigh(series, rolled, names, sharpness)
-    past = [y - weights @ mean for mean, y in zip(rolled.forecasts, rolled.actual, strict=True)]
+    means = [weights @ mean for mean in rolled.forecasts]
+    past = [y - mean for mean, y in zip(means, rolled.actual, strict=True)]
     spread = sum(float(w) * p["spread"] for w, p in zip(weights, rolled.parameters, strict=True))
     members = [
         {"method": name, "weight": float(weight), "parameters": own}
@@ -329,7 +330,7 @@ def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float)
     label = ", ".join(f"{name} {100 * weight:.0f} %" for weight, name in largest[:3] if weight > 0)
     if len(members) > 3:
         label += f", {len(members) - 3} more"
-    measured = intervals.measure(series.values, past, spread)
+    measured = intervals.measure(series.values, past, spread, means=means)
     parameters: Parameters = {"members": members, "intervals": measured}
     if POOLED in names:
         # Where what was learnt is looked up.

@@ -194,7 +194,12 @@ def fit_one(
     for i, (_, label), each in zip(there, chosen, rolled, strict=True):
         (parameters,) = each.parameters
         past = [y - mean[0] for mean, y in zip(each.forecasts, each.actual, strict=True)]
-        measured = intervals.measure(batch[i].values, past, parameters["spread"])
+        measured = intervals.measure(
+            batch[i].values,
+            past,
+            parameters["spread"],
+            means=[mean[0] for mean in each.forecasts],
+        )
         results[i] = Fit(parameters | {"intervals": measured}, label, note(batch[i]))
     return results
 
