@@ -293,7 +293,8 @@ def _join(series: Series, rolled: Rolled, stages: Floats, horizon: int, origins:
         zip(_origins(values, horizon, origins), rolled.forecasts, strict=True), start=1
     ):
         stage = stages[min(i, len(stages) - 1)]
-        own = project_pooled(fit_pooled(values[:cut], stage), stage, others.shape[1])
+        known = fit_pooled(values[:cut], stage, judged=False)
+        own = project_pooled(known, stage, others.shape[1])
         forecasts.append(np.vstack([others, own]))
     return Rolled([*rolled.parameters, fit_pooled(values, stages[0])], forecasts, rolled.actual)
 

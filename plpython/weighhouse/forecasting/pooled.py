@@ -169,7 +169,7 @@ def _solve(
     return found
 
 
-def fit_pooled(values: Floats, weights: Floats) -> Parameters:
+def fit_pooled(values: Floats, weights: Floats, *, judged: bool = True) -> Parameters:
     """Keep of a series what its forecast needs; JSON only.
 
     Parameters
@@ -177,6 +177,8 @@ def fit_pooled(values: Floats, weights: Floats) -> Parameters:
     values : ndarray, shape (n,)
     weights : ndarray, shape (lags + 2, horizon)
         Of `learn_pooled`.
+    judged : bool
+        Whether errors within the sample are measured; else the spread is 0.
 
     Returns
     -------
@@ -190,7 +192,7 @@ def fit_pooled(values: Floats, weights: Floats) -> Parameters:
     low, high = float(np.min(z)), float(np.max(z))
     away = margin(low, high, log=log)
     spread = 0.0
-    if len(z) > 1:
+    if judged and len(z) > 1:
         at = np.arange(max(len(z) - 1 - RECENT, 0), len(z) - 1)
         one = _rows(z, at, lags, log) @ np.asarray(weights[:, 0], dtype=float)
         spread = float(np.sqrt(np.mean((z[at + 1] - z[at] - one) ** 2)))
