@@ -98,10 +98,10 @@ def test_update_moves_every_member() -> None:
 
 def test_earlier_origins() -> None:
     # A horizon apart; closer where the series is short for that; fewer steps for the very short.
-    assert rolling._cuts(100, 12, 4) == [(88, 12), (76, 12), (64, 12), (52, 12)]
-    assert rolling._cuts(14, 6, 4) == [(12, 2), (10, 4), (8, 6)]
-    assert rolling._cuts(5, 6, 4) == [(4, 1), (3, 2), (2, 3)]
-    assert rolling._cuts(1, 6, 4) == []
+    assert rolling.cuts(100, 12, 4) == [(88, 12), (76, 12), (64, 12), (52, 12)]
+    assert rolling.cuts(14, 6, 4) == [(12, 2), (10, 4), (8, 6)]
+    assert rolling.cuts(5, 6, 4) == [(4, 1), (3, 2), (2, 3)]
+    assert rolling.cuts(1, 6, 4) == []
 
 
 def test_a_short_history_still_answers() -> None:

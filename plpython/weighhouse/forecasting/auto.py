@@ -1,8 +1,13 @@
 """Automatic forecasts: a combination of simple methods, weighted by each one's own past errors.
 
 Each method forecasts the series from several earlier origins (the series cut short); its weight
-falls with its mean absolute error there. Nothing is learnt from other series. A combination rather
-than a choice: errors of a few origins say which methods are poor, not which one is best.
+falls with its mean absolute error there. A combination rather than a choice: errors of a few
+origins say which methods are poor, not which one is best.
+
+From the other series of a model, where they are enough, one more method is learnt: regressions on
+lags with weights in common (`pooled`). It is learnt again from what was known at each earlier
+origin, so that its errors there are as honest as those of the others. The weights of the
+combination are not learnt from other series: a series' own errors say more (see bench).
 
 References
 ----------
@@ -20,9 +25,25 @@ from typing import Any
 
 import numpy as np
 
-from weighhouse.errors import BadOptions
+from weighhouse.errors import BadOptions, TooFewObservations
 from weighhouse.forecasting import adjustment, intervals
-from weighhouse.forecasting.contract import Fit, Floats, Forecast, Parameters, Result, Series
+from weighhouse.forecasting.contract import (
+    Fit,
+    Floats,
+    Forecast,
+    Learnt,
+    Parameters,
+    Regressors,
+    Result,
+    Series,
+)
+from weighhouse.forecasting.pooled import (
+    choose_lags,
+    continue_pooled,
+    fit_pooled,
+    learn_pooled,
+    project_pooled,
+)
 from weighhouse.forecasting.recipe import (
     RECIPES,
     Recipe,
@@ -30,16 +51,48 @@ from weighhouse.forecasting.recipe import (
     seasons_of,
     update_recipe,
 )
-from weighhouse.forecasting.rolling import Rolled, note, roll, too_few
+from weighhouse.forecasting.rolling import Rolled, cuts, note, roll, too_few
 
-__all__ = ["CAN_UPDATE", "FORMAT", "MINIMUM", "NAME", "check_options", "fit", "forecast", "update"]
+__all__ = [
+    "CAN_UPDATE",
+    "CONTINUES",
+    "FORMAT",
+    "LEARNS",
+    "MINIMUM",
+    "NAME",
+    "NOTHING",
+    "USES_REGRESSORS",
+    "check_options",
+    "fit",
+    "forecast",
+    "learn",
+    "update",
+]
 
 NAME = "auto"
-FORMAT = 1
+# Form 1 has no member that was learnt from other series; it is read as it is.
+FORMAT = 2
 MINIMUM = 1
 CAN_UPDATE = True
+LEARNS = True
+CONTINUES = False
+USES_REGRESSORS = False
 
-DEFAULTS: dict[str, Any] = {"methods": list(RECIPES), "origins": 4, "sharpness": 2.0}
+DEFAULTS: dict[str, Any] = {
+    "methods": list(RECIPES),
+    "origins": 4,
+    "sharpness": 2.0,
+    "learn": "auto",
+}
+# What is learnt from the other series is a method of this name.
+POOLED = "pooled"
+# Series with the same seasons that are enough to learn from, and as many as are learnt from.
+ENOUGH, ASKED, MOST = 30, 2, 1000
+# Shorter beginnings of a series teach nothing.
+SHORTEST = 5
+# As so many methods counts the one that others' series support.
+POOLED_COUNTS = 2.0
+NOTHING = Learnt(header={"learnt": False}, label="nothing learnt from other series")
 # Long seasons change: there these differ from others in little but the name.
 ALIKE = {"drift", "damped", "log_damped"}
 # With several seasons, what the hour was a day and a week ago says most, in several ways; what the
@@ -58,7 +111,8 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     options : mapping
         methods: names of the methods that may take part (all of RECIPES); origins: earlier origins
         from which each is tried, 1 to 10 (4); sharpness: power of the error in the weights, 0 to
-        20: 0 weighs all alike, a great one chooses the best (2).
+        20: 0 weighs all alike, a great one chooses the best (2); learn: whether one more method is
+        learnt from all series together, true, false or "auto": where 30 have the same seasons.
     """
     unknown = sorted(set(options) - set(DEFAULTS))
     if unknown:
@@ -80,7 +134,90 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         or not 0 <= sharpness <= 20
     ):
         raise BadOptions("sharpness is not a number from 0 to 20", hint="Leave it out for 2.")
-    return {"methods": list(methods), "origins": origins, "sharpness": float(sharpness)}
+    if given["learn"] != "auto" and not isinstance(given["learn"], bool):
+        raise BadOptions('learn is not true, false or "auto"', hint='Leave it out for "auto".')
+    return {
+        "methods": list(methods),
+        "origins": origins,
+        "sharpness": float(sharpness),
+        "learn": given["learn"],
+    }
+
+
+def learn(
+    collection: Sequence[Series],
+    horizon: int,
+    options: Mapping[str, Any],
+    check: Callable[[], None],
+    known: Learnt | None = None,
+) -> Learnt:
+    """Learn one method from all series; see `contract.LearningKind.learn`.
+
+    Series with the same seasons learn together, at most 1000 of them, evenly spaced. What is
+    learnt is a method for the end of the series and one for each earlier origin, learnt from what
+    was known then; of shape (1 + origins, lags + 2, horizon).
+
+    Returns
+    -------
+    Learnt
+        header: learnt (bool), groups: seasons, series, lags. arrays: "pooled_<number of group>".
+    """
+    given = check_options(options)
+    if given["learn"] is False:
+        return NOTHING
+    groups: dict[tuple[int, ...], list[Floats]] = {}
+    for series in collection:
+        if len(series.values) >= SHORTEST:
+            groups.setdefault(tuple(series.seasons), []).append(series.values)
+    enough = ENOUGH if given["learn"] == "auto" else ASKED
+    header: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
+    for seasons, batch in sorted(groups.items()):
+        if len(batch) < enough:
+            continue
+        if len(batch) > MOST:
+            batch = [batch[i] for i in np.linspace(0, len(batch) - 1, MOST).astype(int)]
+        lags = choose_lags([len(values) for values in batch], seasons)
+        ends = [[len(values), *_origins(values, horizon, given["origins"])] for values in batch]
+        stages: list[Floats] = []
+        for i in range(given["origins"] + 1):
+            beginnings = [
+                values[: own[i]]
+                for values, own in zip(batch, ends, strict=True)
+                if len(own) > i and own[i] >= SHORTEST
+            ]
+            # Of so early an origin too few series know: as the one after it.
+            learnt = learn_pooled(beginnings, lags, horizon, check) if i == 0 else None
+            if i and len(beginnings) >= enough:
+                learnt = learn_pooled(beginnings, lags, horizon, check)
+            if learnt is None:
+                break
+            stages.append(learnt)
+        if stages:
+            stages += stages[-1:] * (given["origins"] + 1 - len(stages))
+            arrays[f"{POOLED}_{len(header)}"] = np.stack(stages)
+            header.append({"seasons": list(seasons), "series": len(batch), "lags": lags})
+    if not header:
+        if given["learn"] is True:
+            raise TooFewObservations(
+                "no two series with the same seasons to learn from",
+                hint='Leave the option learn out, or give "auto".',
+            )
+        return NOTHING
+    label = ", ".join(f"{group['lags']} lags of {group['series']} series" for group in header)
+    return Learnt({"learnt": True, "groups": header}, arrays, None, label)
+
+
+def _origins(values: Floats, horizon: int, origins: int) -> list[int]:
+    return [cut for cut, _ in cuts(len(values), horizon, origins)]
+
+
+def _find(learnt: Learnt, seasons: Sequence[int]) -> Floats | None:
+    """Give what was learnt for series with such seasons."""
+    for number, group in enumerate(learnt.header.get("groups", ())):
+        if group["seasons"] == list(seasons):
+            return np.asarray(learnt.arrays[f"{POOLED}_{number}"])
+    return None
 
 
 @cache
@@ -124,8 +261,9 @@ def fit(
     horizon: int,
     options: Mapping[str, Any],
     check: Callable[[], None],
+    learnt: Learnt = NOTHING,
 ) -> list[Result]:
-    """Fit a combination to each series; see `contract.Kind.fit`."""
+    """Fit a combination to each series; see `contract.LearningKind.fit`."""
     given = check_options(options)
     results: list[Result] = [too_few(len(series.values), MINIMUM) for series in batch]
     there = [i for i, series in enumerate(batch) if len(series.values) >= MINIMUM]
@@ -138,13 +276,33 @@ def fit(
         check,
     )
     for i, own, each in zip(there, methods, rolled, strict=True):
-        results[i] = _combine(batch[i], list(own), each, given["sharpness"])
+        stages = _find(learnt, batch[i].seasons) if given["learn"] else None
+        names = list(own)
+        if stages is not None:
+            each = _join(batch[i], each, stages, horizon, given["origins"])
+            names.append(POOLED)
+        results[i] = _combine(batch[i], names, each, given["sharpness"])
     return results
 
 
-def _weigh(series: Series, rolled: Rolled, sharpness: float) -> Floats:
+def _join(series: Series, rolled: Rolled, stages: Floats, horizon: int, origins: int) -> Rolled:
+    """Add the method learnt from all series, at each origin as it was learnt then."""
+    values = series.values
+    forecasts = []
+    for i, (cut, others) in enumerate(
+        zip(_origins(values, horizon, origins), rolled.forecasts, strict=True), start=1
+    ):
+        stage = stages[min(i, len(stages) - 1)]
+        known = fit_pooled(values[:cut], stage, judged=False)
+        own = project_pooled(known, stage, others.shape[1])
+        forecasts.append(np.vstack([others, own]))
+    return Rolled([*rolled.parameters, fit_pooled(values, stages[0])], forecasts, rolled.actual)
+
+
+def _weigh(series: Series, rolled: Rolled, names: Sequence[str], sharpness: float) -> Floats:
     """Weigh methods by their errors from earlier origins; all alike where there are none."""
-    weights = np.ones(len(rolled.parameters))
+    counts = np.array([POOLED_COUNTS if name == POOLED else 1.0 for name in names])
+    weights = counts
     if rolled.forecasts:
         each = [
             np.mean(np.abs(mean - y), axis=1)
@@ -154,14 +312,15 @@ def _weigh(series: Series, rolled: Rolled, sharpness: float) -> Floats:
         errors = np.mean(np.stack(each), axis=0) + 1e-9 * float(np.mean(np.abs(series.values)))
         least = float(np.min(errors))
         if least > 0.0:
-            weights = (least / errors) ** sharpness
+            weights = counts * (least / errors) ** sharpness
     weights[weights < LEAST_WEIGHT * np.max(weights)] = 0.0
     return np.asarray(weights / np.sum(weights))
 
 
 def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float) -> Fit:
-    weights = _weigh(series, rolled, sharpness)
-    past = [y - weights @ mean for mean, y in zip(rolled.forecasts, rolled.actual, strict=True)]
+    weights = _weigh(series, rolled, names, sharpness)
+    means = [weights @ mean for mean in rolled.forecasts]
+    past = [y - mean for mean, y in zip(means, rolled.actual, strict=True)]
     spread = sum(float(w) * p["spread"] for w, p in zip(weights, rolled.parameters, strict=True))
     members = [
         {"method": name, "weight": float(weight), "parameters": own}
@@ -172,24 +331,46 @@ def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float)
     label = ", ".join(f"{name} {100 * weight:.0f} %" for weight, name in largest[:3] if weight > 0)
     if len(members) > 3:
         label += f", {len(members) - 3} more"
-    measured = intervals.measure(series.values, past, spread)
-    return Fit({"members": members, "intervals": measured}, label, note(series))
+    measured = intervals.measure(series.values, past, spread, means=means)
+    parameters: Parameters = {"members": members, "intervals": measured}
+    if POOLED in names:
+        # Where what was learnt is looked up.
+        parameters["seasons"] = list(series.seasons)
+    return Fit(parameters, label, note(series))
 
 
-def forecast(parameters: Parameters, horizon: int, levels: Sequence[float]) -> Forecast:
-    """Forecast; see `contract.Kind.forecast`."""
+def forecast(
+    parameters: Parameters, horizon: int, levels: Sequence[float], learnt: Learnt = NOTHING
+) -> Forecast:
+    """Forecast; see `contract.LearningKind.forecast`."""
     mean = np.zeros(horizon)
     for member in parameters["members"]:
-        mean = mean + member["weight"] * forecast_recipe(member["parameters"], horizon)
+        if member["method"] == POOLED:
+            stages = _find(learnt, parameters["seasons"])
+            if stages is None:
+                raise BadOptions(
+                    "what was learnt from the other series is not there",
+                    hint="Fit the model again.",
+                )
+            own = project_pooled(member["parameters"], stages[0], horizon)
+        else:
+            own = forecast_recipe(member["parameters"], horizon)
+        mean = mean + member["weight"] * own
     return intervals.surround(mean, parameters["intervals"], levels)
 
 
-def update(parameters: Parameters, values: Floats) -> Parameters:
+def update(
+    parameters: Parameters, values: Floats, regressors: Regressors | None = None
+) -> Parameters:
     """Take in the next observations with weights held fixed; see `contract.Kind.update`."""
+    members = []
+    for member in parameters["members"]:
+        if member["method"] == POOLED:
+            own = continue_pooled(member["parameters"], values)
+        else:
+            own = update_recipe(member["parameters"], values)
+        members.append(member | {"parameters": own})
     return parameters | {
-        "members": [
-            member | {"parameters": update_recipe(member["parameters"], values)}
-            for member in parameters["members"]
-        ],
+        "members": members,
         "intervals": intervals.extend(parameters["intervals"], values),
     }

@@ -25,7 +25,7 @@ from weighhouse.forecasting.rolling import complete, note, too_few
 __all__ = ["CAN_UPDATE", "FORMAT", "MINIMUM", "NAME", "check_options", "fit", "forecast", "update"]
 
 NAME = "ets"
-FORMAT = 1
+FORMAT = 2
 MINIMUM = 4
 CAN_UPDATE = True
 
@@ -243,7 +243,7 @@ def _finish(series: Series, horizon: int, model: tuple[str, str, str], row: Row)
     weights = (row.alpha, row.beta, row.gamma, row.phi)
     least = LEAST * size
     steps = min(horizon, max(n // 4, 1))
-    past = []
+    past, ahead = [], []
     state, before, expected = start, 0, []
     for origin in [n - steps * i for i in range(ORIGINS, 0, -1) if n - steps * i >= 2]:
         state, means = filter_row(
@@ -253,6 +253,7 @@ def _finish(series: Series, horizon: int, model: tuple[str, str, str], row: Row)
         before = origin
         mean = _project(state, row.phi, multiplicative, steps)
         past.append(values[origin : origin + steps] - mean)
+        ahead.append(mean)
     state, means = filter_row(state, weights, multiplicative, values[before:].tolist(), least)
     errors = values - np.array([*expected, *means])
     freedom = max(n - _size(model, len(row.figure)), n // 2)
@@ -268,7 +269,7 @@ def _finish(series: Series, horizon: int, model: tuple[str, str, str], row: Row)
         "least": least,
         "residual_spread": spread,
         "count": n,
-        "intervals": intervals.measure(series.values, past, spread, fitted=True),
+        "intervals": intervals.measure(series.values, past, spread, means=ahead, fitted=True),
     }
     label = f"ETS({LETTERS[error]},{LETTERS[trend]},{LETTERS[season]})"
     if season != "none":

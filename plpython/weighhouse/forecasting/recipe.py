@@ -16,7 +16,15 @@ import numpy as np
 from weighhouse.forecasting import adjustment, autoregression, smoothing, theta_lines
 from weighhouse.forecasting.contract import Floats, Parameters, Series
 
-__all__ = ["RECIPES", "Recipe", "fit_recipes", "forecast_recipe", "seasons_of", "update_recipe"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "fit_recipes",
+    "forecast_recipe",
+    "margin",
+    "seasons_of",
+    "update_recipe",
+]
 
 # Smoothing has forgotten what is older; an autoregression has not.
 MEMORY = 600
@@ -247,19 +255,19 @@ def _dump(job: _Job) -> Parameters:
     if ready.adjusted.log:
         # A logarithm's error is a share of the level.
         level = float(np.abs(ready.series.values[-12:]).mean())
-    margin = _margin(ready.low, ready.high, ready.adjusted)
+    away = margin(ready.low, ready.high, log=ready.adjusted.log)
     return {
         "count": len(ready.rest),
         "adjustment": ready.adjusted.dump(),
-        "bounds": [ready.low - margin, ready.high + margin],
+        "bounds": [ready.low - away, ready.high + away],
         "core": core,
         "spread": float(core["spread"]) * level,
     }
 
 
-def _margin(low: float, high: float, adjusted: adjustment.Adjustment) -> float:
+def margin(low: float, high: float, *, log: bool) -> float:
     """Say how far outside what was seen a forecast may go: an explosion, not a trend."""
-    return min(max(2.0 * (high - low), 0.5), 3.0) if adjusted.log else 3.0 * (high - low)
+    return min(max(2.0 * (high - low), 0.5), 3.0) if log else 3.0 * (high - low)
 
 
 def _lagged(core: dict[str, Any]) -> autoregression.Lagged:

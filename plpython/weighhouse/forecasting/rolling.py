@@ -16,6 +16,7 @@ from weighhouse.forecasting.recipe import Recipe, fit_recipes, forecast_recipe, 
 __all__ = [
     "Rolled",
     "complete",
+    "cuts",
     "fit_one",
     "forecast_one",
     "note",
@@ -51,7 +52,7 @@ class Rolled:
     actual: list[Floats]
 
 
-def _cuts(n: int, horizon: int, origins: int) -> list[tuple[int, int]]:
+def cuts(n: int, horizon: int, origins: int) -> list[tuple[int, int]]:
     """Choose earlier origins: (observations before, steps after).
 
     A horizon apart; where the series is too short for so many, a third of it, and the forecasts
@@ -66,8 +67,8 @@ def _cuts(n: int, horizon: int, origins: int) -> list[tuple[int, int]]:
                 apart = closer
     else:
         apart, least = max(min(n // 4, horizon), 1), 2
-    cuts = [n - apart * i for i in range(1, origins + 1) if n - apart * i >= least]
-    return [(cut, min(horizon, n - cut)) for cut in cuts]
+    found = [n - apart * i for i in range(1, origins + 1) if n - apart * i >= least]
+    return [(cut, min(horizon, n - cut)) for cut in found]
 
 
 def roll(
@@ -110,13 +111,13 @@ def _roll_part(
     check: Callable[[], None],
 ) -> Iterator[Rolled]:
     tasks: list[tuple[Series, Recipe]] = []
-    cuts = [_cuts(len(series.values), horizon, origins) for series in batch]
-    for series, own, before in zip(batch, recipes, cuts, strict=True):
+    ends = [cuts(len(series.values), horizon, origins) for series in batch]
+    for series, own, before in zip(batch, recipes, ends, strict=True):
         for n in (len(series.values), *(n for n, _ in before)):
             short = Series(series.values[:n], series.seasons)
             tasks.extend((short, recipe) for recipe in own)
     fitted = iter(fit_recipes(tasks, check))
-    for series, own, before in zip(batch, recipes, cuts, strict=True):
+    for series, own, before in zip(batch, recipes, ends, strict=True):
         check()
         parameters = [next(fitted) for _ in own]
         forecasts = [
@@ -193,7 +194,12 @@ def fit_one(
     for i, (_, label), each in zip(there, chosen, rolled, strict=True):
         (parameters,) = each.parameters
         past = [y - mean[0] for mean, y in zip(each.forecasts, each.actual, strict=True)]
-        measured = intervals.measure(batch[i].values, past, parameters["spread"])
+        measured = intervals.measure(
+            batch[i].values,
+            past,
+            parameters["spread"],
+            means=[mean[0] for mean in each.forecasts],
+        )
         results[i] = Fit(parameters | {"intervals": measured}, label, note(batch[i]))
     return results
 

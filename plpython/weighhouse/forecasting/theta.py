@@ -22,7 +22,7 @@ from weighhouse.forecasting.rolling import complete, fit_one, forecast_one, upda
 __all__ = ["CAN_UPDATE", "FORMAT", "MINIMUM", "NAME", "check_options", "fit", "forecast", "update"]
 
 NAME = "theta"
-FORMAT = 1
+FORMAT = 2
 MINIMUM = 4
 CAN_UPDATE = True
 
