@@ -225,7 +225,9 @@ $$;
 comment on function internal.remember_series(text) is
 'Gives every series in pg_temp.series_input its row in core.model_series, and enters its series_id.';
 
-create function internal.call_options(definition core.model_definition, options jsonb, artifact_id uuid default null)
+create function internal.call_options(
+    definition core.model_definition, options jsonb, artifact_id uuid default null, learns_now boolean default true
+)
 returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -244,9 +246,12 @@ begin
     end if;
     return options || jsonb_build_object('grid', definition.grid)
         || case when holiday_steps is null then '{}' else jsonb_build_object('holiday_steps', holiday_steps) end
-        || case when artifact_id is null then '{}' else jsonb_build_object('artifact', artifact_id) end;
+        || case when learns_now then '{}' else jsonb_build_object('artifact', artifact_id) end;
 end
 $$;
 
-comment on function internal.call_options(core.model_definition, jsonb, uuid) is
-'Adds to the options of a fit what its kernels are told: the grid, on which steps the holidays are, what the kind learnt.';
+comment on function internal.call_options(core.model_definition, jsonb, uuid, boolean) is
+'Adds to the options of a fit what its kernels are told: the grid, on which steps the holidays are, what the kind learnt.
+
+learns_now: a kind that learns does so from the series of the call, and nobody else can use that; else artifact_id is what it learnt,
+NULL = nothing.';

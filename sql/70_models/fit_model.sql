@@ -162,13 +162,12 @@ begin
             where v.model = definition.name and a.kind = definition.kind and a.options_hash = settle.options_hash and a.invalidated_at is null
               and a.trained_at > now() - definition.time_to_live
             order by v.version desc limit 1;
-            -- Up to a tenth more than at its full fit: it goes on from there, or still serves. As much and yet other data: a past that changed.
-            if row_count > previous.data_length and row_count <= 1.1 * previous.fitted_length then
-                if (traits ->> 'continues')::boolean then
-                    known := previous.id;
-                else
-                    found := previous.id;
-                end if;
+            -- Up to a tenth more than at its full fit: it goes on from there, or still serves. As much and yet other data is a past that
+            -- changed: from that nothing goes on.
+            if (traits ->> 'continues')::boolean and row_count > previous.data_length and row_count <= 1.1 * previous.fitted_length then
+                known := previous.id;
+            elsif not (traits ->> 'continues')::boolean and row_count between 0.9 * previous.fitted_length and 1.1 * previous.fitted_length then
+                found := previous.id;
             end if;
         end if;
         if found is not null then
@@ -302,7 +301,7 @@ begin
     artifact_id := internal.settle_artifact(definition, complete, horizon, fit_relation.refit, continued);
     -- What was fitted with another artifact is another fit.
     options_hash := encode(sha256(convert_to(complete::text || coalesce(artifact_id::text, ''), 'UTF8')), 'hex');
-    call_options := internal.call_options(definition, complete, artifact_id);
+    call_options := internal.call_options(definition, complete, artifact_id, learns_now => false);
     create temp table if not exists fit_forecast (
         series_id int, step int, target_time timestamptz, forecast float8, lower_80 float8, upper_80 float8, lower_95 float8, upper_95 float8
     ) on commit drop;

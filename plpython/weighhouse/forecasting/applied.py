@@ -64,8 +64,11 @@ class Applied:
 
     @classmethod
     def of(cls, name: str, parameters: Parameters) -> Applied:
-        """Take what the parameters of a series were fitted with; it must be in memory."""
-        if not learns(name):
+        """Take what the parameters of a series were fitted with; it must be in memory.
+
+        A kind that began to learn in a later release still knows its older parameters.
+        """
+        if not learns(name) or "artifact" not in parameters:
             return cls(name)
         return cls(name, artifacts.find(parameters["artifact"]), parameters["artifact"])
 

@@ -395,8 +395,8 @@ def fit(
         JSON object of `seasons` (list of int; absent or None: from the step), `max_gap` (steps;
         None: default), `missing` ("zero": a step without a row is 0), `grid` (when the steps are),
         `features` (names of the regressors), `holiday_steps` (steps by the name of a holiday),
-        `artifact` (what the kind learnt, in memory; absent: a kind that learns does so from this
-        batch).
+        `artifact` (what the kind learnt, in memory; None: nothing; absent: a kind that learns does
+        so from this batch).
     step_seconds : float
         Length of a step.
     horizon : int
@@ -434,7 +434,7 @@ def fit(
         batch = [prepared[place].series for place in todo]
         chosen = own if name == kind_name else kind(name).check_options({})
         try:
-            applied = _applied(name, given.get("artifact"), batch, horizon, chosen, check)
+            applied = _applied(name, given, batch, horizon, chosen, check)
         except TooFewObservations as error:
             reasons |= {place: error for place in todo}
             continue
@@ -462,7 +462,7 @@ def fit(
 
 def _applied(
     name: str,
-    artifact: str | None,
+    given: Mapping[str, Any],
     batch: Sequence[Series],
     horizon: int,
     options: Mapping[str, Any],
@@ -473,6 +473,13 @@ def _applied(
     What is learnt now is stored nowhere: this session alone can forecast from such parameters.
     """
     if not learns(name):
+        return Applied(name)
+    artifact: str | None = given.get("artifact")
+    if artifact is None and "artifact" in given:
+        if not hasattr(kind(name), "NOTHING"):
+            raise TooFewObservations(
+                f"{name} has nothing to learn from", hint="Give more or longer series."
+            )
         return Applied(name)
     if artifact is None:
         learnt = learn(name, batch, horizon, options, check)
