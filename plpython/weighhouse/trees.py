@@ -34,6 +34,8 @@ Integers = NDArray[np.int64]
 Link = Literal["identity", "logistic", "softmax", "exp", "isolation"]
 # Rows that go through a tree together: their numbers and the nodes of a tree stay in the cache.
 BLOCK = 16384
+# Rows for which it does not pay to prepare each tree.
+FEW = 64
 # From this level on rows that reached their leaf are dropped at every second level.
 DROP = 6
 # Where the low half of a 64-bit word stands.
@@ -110,10 +112,24 @@ class Trees:
         if single:
             # XGBoost begins with its base, in float32.
             result += self.base.astype(np.float32)
-        missing = bool(np.isnan(rows).any()) if len(rows) else False
+        if len(rows) <= FEW:
+            self._add_few(rows, result)
+        else:
+            self._add_many(rows, result, check)
+        if single:
+            return result.astype(np.float64)
+        result *= self.scale
+        result += self.base
+        return np.asarray(result, dtype=np.float64)
+
+    def _add_many(
+        self, rows: NDArray[Any], result: NDArray[Any], check: Callable[[], None]
+    ) -> None:
+        """Add what the trees say, one tree and block of rows after the other."""
+        missing = bool(np.isnan(rows).any())
         end = np.append(self.root[1:], len(self.feature))
         for first, last, output in zip(self.root, end, self.output, strict=True):
-            tree = _Tree.of(self, int(first), int(last), columns)
+            tree = _Tree.of(self, int(first), int(last), rows.shape[1])
             for start in range(0, len(rows), BLOCK):
                 check()
                 block = rows[start : start + BLOCK]
@@ -123,11 +139,27 @@ class Trees:
                     into[:, output] += np.take(self.value[:, 0], leaf)
                 else:
                     into += np.take(self.value, leaf, axis=0)
-        if single:
-            return result.astype(np.float64)
-        result *= self.scale
-        result += self.base
-        return np.asarray(result, dtype=np.float64)
+
+    def _add_few(self, rows: NDArray[Any], result: NDArray[Any]) -> None:
+        """Add the same, all trees at once: nothing is prepared for many rows."""
+        count = self.count
+        who = np.repeat(np.arange(len(rows)), count)
+        root = np.tile(self.root, len(rows))
+        node = root.copy()
+        while True:
+            feature = self.feature[node]
+            inner = feature >= 0
+            if not inner.any():
+                break
+            number = rows[who, np.maximum(feature, 0)]
+            right = (number > self.threshold[node]) | (np.isnan(number) & ~self.missing_left[node])
+            node = np.where(inner, root + self.child[node] + right, node)
+        value = self.value[self.child[node]].reshape(len(rows), count, self.value.shape[1])
+        for tree, output in enumerate(self.output):
+            if value.shape[2] == 1:
+                result[:, output] += value[:, tree, 0]
+            else:
+                result += value[:, tree]
 
     def predict(self, x: NDArray[Any], check: Callable[[], None]) -> Floats:
         """Score rows.

@@ -31,4 +31,4 @@ def test_a_model_of_rows(fresh_url: str) -> None:
     for bad in (["--row", "weight"], ["--row", "weight=1", "--source", "shop.box"], []):
         assert run(fresh_url, "models", "predict", "box", *bad).returncode == 2
     unknown = run(fresh_url, "models", "predict", "box", "--row", "nobody=1")
-    assert unknown.returncode == 2 and "weight" in unknown.stderr
+    assert unknown.returncode == 4 and "weight" in unknown.stderr
