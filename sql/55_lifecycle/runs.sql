@@ -34,7 +34,9 @@ begin
     set status = 'cancelled', finished_at = clock_timestamp(), error = 'its session ended before the run did'
     where r.model = open_run.model and r.status in ('queued', 'running') and r.id is distinct from open_run.run_id;
     if run_id is null then
-        insert into core.training_run (model, task, options) values (model, task, options) returning id into run_id;
+        insert into core.training_run (model, task, options, upload_id)
+        values (model, task, options, internal.source_dataset(internal.find_model(model)))
+        returning id into run_id;
     end if;
     return run_id;
 end

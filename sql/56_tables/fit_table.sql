@@ -92,9 +92,10 @@ begin
         -- What was fitted on the same content before, and is asked for again or too old, makes room.
         update cache.model_artifact as a set invalidated_at = now()
         where a.kind = definition.kind and a.options_hash = options_hash and a.data_hash = content.data_hash and a.invalidated_at is null;
-        insert into cache.model_artifact (model_name, kind, version, options_hash, data_hash, header, arrays, native, native_format, signature, label,
+        insert into cache.model_artifact (model_name, upload_id, kind, version, options_hash, data_hash, header, arrays, native, native_format, signature, label,
             data_length, fitted_length, continued_id)
-        select definition.name, definition.kind, fitted.version, options_hash, content.data_hash, h.header, fitted.arrays, fitted.native,
+        select definition.name, internal.source_dataset(definition), definition.kind, fitted.version, options_hash, content.data_hash, h.header, fitted.arrays,
+            fitted.native,
             fitted.native_format,
             internal.sign_artifact(definition.kind, fitted.version, content.data_hash, h.header::text, fitted.arrays, fitted.native),
             fitted.label, row_count, seen_length, known.id

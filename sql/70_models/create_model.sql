@@ -95,12 +95,7 @@ begin
         if jsonb_typeof(options -> 'holidays') <> 'array' or jsonb_array_length(options -> 'holidays') = 0 then
             raise exception 'holidays cannot be %', options -> 'holidays' using errcode = '22023', hint = 'Name calendars, as ["RU", "promotions"].';
         end if;
-        select string_agg(c.name, ', ') into unknown
-        from jsonb_array_elements_text(options -> 'holidays') as c (name)
-        where not exists (select from core.holiday as h where h.calendar = c.name);
-        if unknown is not null then
-            raise exception 'there is no calendar of holidays %', unknown using errcode = '22023', hint = 'Fill it with api.add_holidays first.';
-        end if;
+        perform internal.check_calendars(array(select jsonb_array_elements_text(options -> 'holidays')));
     end if;
     if jsonb_typeof(options -> 'kind_options') <> 'object' then
         raise exception 'kind_options are not an object' using errcode = '22023', hint = 'As {"kind_options": {}}.';

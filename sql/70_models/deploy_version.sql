@@ -75,11 +75,11 @@ begin
     delete from core.model_series as s where s.model = definition.name;
     delete from core.model_versions as v where v.model = definition.name;
     delete from core.model_definition as d where d.name = definition.name;
+    delete from cache.ml_models as c
+    where c.model_name = definition.name and not exists (select from core.run_outcome as o where o.ml_model_id = c.id);
     delete from cache.model_artifact as a
     where a.model_name = definition.name and not exists (select from core.model_versions as v where v.artifact_id = a.id)
       and not exists (select from cache.ml_models as m where m.artifact_id = a.id);
-    delete from cache.ml_models as c
-    where c.model_name = definition.name and not exists (select from core.run_outcome as o where o.ml_model_id = c.id);
     insert into core.model_event (model, event, details)
     values (definition.name, 'dropped', jsonb_build_object('versions', version_count, 'series', series_count, 'forecasts', forecast_count));
     return next;

@@ -1,34 +1,3 @@
-create function internal.find_source(source text)
-returns core.model_definition
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    found core.model_definition;
-    relation regclass;
-begin
-    begin
-        relation := to_regclass(source);
-    exception
-        when syntax_error or invalid_name then
-            relation := null;
-    end;
-    if relation is null and coalesce(source, '') !~* '^\s*(select|with|values|table)\M' then
-        raise exception 'there is no relation %', coalesce(source, 'NULL')
-            using errcode = '42P01', hint = 'Give schema.name of a table or view you may read, or a query that begins with SELECT or WITH.';
-    end if;
-    found.source_is_query := relation is null;
-    found.source := coalesce(
-        (select format('%I.%I', n.nspname, c.relname) from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace where c.oid = relation),
-        regexp_replace(source, '[\s;]+$', '')
-    );
-    return found;
-end
-$$;
-
-comment on function internal.find_source(text) is
-'Gives what internal.source_clause reads of the name of a relation, or of a query. Raises 42P01 where there is none.';
-
 create function internal.explain_segments(
     definition core.model_definition, from_1 timestamptz, to_1 timestamptz, from_2 timestamptz, to_2 timestamptz, top_n int
 )
@@ -146,7 +115,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    definition core.model_definition := internal.find_source(explain_change.source);
+    definition core.model_definition := internal.named_source(null, explain_change.source);
 begin
     definition.value_column := explain_change.value_column;
     definition.time_column := explain_change.time_column;

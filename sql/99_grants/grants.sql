@@ -74,7 +74,7 @@ grant execute on function api.retraining_reasons(text) to weighhouse_analyst, we
 -- What was not to be expected, what moved, how models did, and what is stored of them.
 grant execute on function api.list_anomalies(text, text, text, text, timestamptz, timestamptz, int, text),
 api.explain_change(text, text, text [], text, timestamptz, timestamptz, timestamptz, timestamptz, int),
-api.explain_model_change(text, timestamptz, timestamptz, timestamptz, timestamptz, int), internal.find_source(text),
+api.explain_model_change(text, timestamptz, timestamptz, timestamptz, timestamptz, int),
 internal.explain_segments(core.model_definition, timestamptz, timestamptz, timestamptz, timestamptz, int),
 internal.source_clause(core.model_definition), api.metric_trend(text, text, int), api.metric_summary(text, int),
 api.list_artifacts(text, text, text, int, text), api.export_model(text, int), api.export_native(text, int), internal.fit_run(int),

@@ -361,12 +361,15 @@ def learn_all(
     learnt = learn(kind_name, collection, horizon, json.loads(kind_options), check, before)
     if learnt is None:
         raise BadOptions(f"{kind_name} learns nothing from other series")
+    module = kind(kind_name)
     return {
-        "form": kind(kind_name).FORMAT,
+        "form": module.FORMAT,
         "header": json.dumps(learnt.header, allow_nan=False),
         "arrays": pack(learnt.arrays),
         "native": learnt.native,
-        "native_format": None if learnt.native is None else learnt.header.get("native", kind_name),
+        "native_format": None
+        if learnt.native is None
+        else getattr(module, "NATIVE_FORMAT", kind_name),
         "label": learnt.label,
     }
 
