@@ -91,7 +91,8 @@ begin atomic
     ),
 
     anomalies as (
-        select n.model, n.data_until at time zone coalesce(d.grid ->> 'zone', 'UTC') as last_time, count(distinct (a.series_id, a.target_time)) as open_count,
+        select n.model, n.data_until at time zone coalesce(d.grid ->> 'zone', 'UTC') as last_time,
+            count(distinct concat_ws(' ', a.series_id, a.target_time)) as open_count,
             (array_agg(a.id order by abs(a.score) desc, a.id asc))[1] as strangest_id
         from core.model_data as n
         inner join core.model_definition as d on d.name = n.model
