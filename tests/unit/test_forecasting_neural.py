@@ -376,6 +376,15 @@ def test_nets_that_learnt_nothing_repeat_the_last_season(name: str) -> None:
     )
 
 
+def test_nhits_starts_from_the_mean_week_of_hours_else_from_nothing() -> None:
+    hours, days = Shape(336, 30, 24, 168), Shape(28, 14, 7, 7)
+    rng = np.random.default_rng(0)
+    window = rng.normal(size=336)
+    found = window @ networks.NHITS.start(hours, 2, rng)["direct"]
+    np.testing.assert_allclose(found, np.tile(0.5 * (window[:30] + window[168:198]), (2, 1)))
+    assert not networks.NHITS.start(days, 2, rng)["direct"].any()
+
+
 def test_shares_beyond_what_was_measured_follow_t() -> None:
     shares = np.linspace(0.1, 4.0, len(neural.SHARES))
     assert neural._share(shares, 0.8) == pytest.approx(shares[7])

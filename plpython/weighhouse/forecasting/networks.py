@@ -5,7 +5,8 @@ that forecasting needs; `run` is handed the library it works with. Several nets 
 each with its own weights, are one array with the net as first axis.
 
 A linear map from window to forecast stands beside each network. Beside the recurrent ones it starts
-as the last season repeated: what they learn is how to do better. N-HiTS is better from nothing.
+as the last season repeated: what they learn is how to do better. N-HiTS starts from nothing, but
+where seasons are within a longer one (hours of a day, of a week) from the mean of its last ones.
 
 References
 ----------
@@ -85,12 +86,17 @@ def _uniform(rng: np.random.Generator, nets: int, rows: int, columns: int, fan: 
     return rng.uniform(-bound, bound, (nets, rows, columns))
 
 
-def _last_season(shape: Shape, nets: int) -> Floats:
-    """Repeat the last season, or the last value: shape (nets, window, horizon)."""
+def _last_season(shape: Shape, nets: int, most: int = 1) -> Floats:
+    """Repeat the last season, or the last value: shape (nets, window, horizon).
+
+    most: the mean of so many last ones, of as many as the window has.
+    """
     lag = shape.cycle if shape.cycle <= shape.window else shape.season
+    count = max(min(shape.window // lag, most), 1)
     steps = np.arange(shape.horizon)
     matrix = np.zeros((nets, shape.window, shape.horizon))
-    matrix[:, shape.window - lag + steps % lag, steps] = 1.0
+    for back in range(1, count + 1):
+        matrix[:, shape.window - back * lag + steps % lag, steps] = 1.0 / count
     return matrix
 
 
@@ -99,6 +105,8 @@ def _last_season(shape: Shape, nets: int) -> Floats:
 # From the coarse to the fine: steps that are pooled, and steps between interpolated ones.
 COARSENESS = (8, 4, 1)
 HITS_UNITS = 96
+# Last seasons whose mean it starts from, where there is a season of seasons.
+HITS_CYCLES = 3
 
 
 def _pool(window: int, width: int) -> Floats:
@@ -137,7 +145,10 @@ def _hits_fixed(shape: Shape) -> dict[str, Floats]:
 
 
 def _hits_start(shape: Shape, nets: int, rng: np.random.Generator) -> dict[str, Floats]:
-    weights = {"direct": np.zeros((nets, shape.window, shape.horizon))}
+    direct = np.zeros((nets, shape.window, shape.horizon))
+    if shape.cycle > shape.season:
+        direct = _last_season(shape, nets, HITS_CYCLES)
+    weights = {"direct": direct}
     units = HITS_UNITS
     for i, (width, back, ahead) in enumerate(_hits_sizes(shape)):
         inputs = -(-shape.window // width)
