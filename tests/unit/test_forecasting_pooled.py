@@ -231,6 +231,41 @@ def test_learn_as_asked() -> None:
     assert wrong.value.hint
 
 
+def walks(count: int) -> list[Series]:
+    """Random walks: what comes next no other series tells."""
+    return [
+        Series(500 + np.cumsum(np.random.default_rng(seed).normal(size=50)))
+        for seed in range(count)
+    ]
+
+
+def test_what_does_not_help_is_not_kept() -> None:
+    batch = walks(40)
+    nothing = auto.learn(batch, HORIZON, OPTIONS, no_check, None)
+    assert nothing.header == {"learnt": False}
+    assert not nothing.arrays
+    assert nothing.label == "what the series have in common forecasts them no better"
+    assert auto.fit(batch[:3], HORIZON, OPTIONS, no_check, nothing) == auto.fit(
+        batch[:3], HORIZON, OPTIONS, no_check
+    )
+    # Who asks for it gets it.
+    asked = auto.check_options({"learn": True})
+    assert auto.learn(batch, HORIZON, asked, no_check, None).header["groups"][0]["series"] == 40
+
+
+def test_groups_decide_apart(learnt: Learnt) -> None:
+    both = auto.learn([*walks(40), *COLLECTION], HORIZON, OPTIONS, no_check, None)
+    assert [group["seasons"] for group in both.header["groups"]] == [[12]]
+    assert list(both.arrays) == ["pooled_0"]
+    np.testing.assert_array_equal(both.arrays["pooled_0"], learnt.arrays["pooled_0"])
+
+
+def test_one_origin_decides_nothing() -> None:
+    """Weights of an only origin would be judged by the errors they come from."""
+    single = auto.check_options({"origins": 1})
+    assert not auto.learn(COLLECTION, HORIZON, single, no_check, None).header["learnt"]
+
+
 def test_seasons_learn_apart(learnt: Learnt) -> None:
     weekly = [Series(sold(60, 200 + i), (7,)) for i in range(30)]
     both = auto.learn([*COLLECTION, *weekly], HORIZON, OPTIONS, no_check, None)
@@ -313,7 +348,7 @@ def after(calls: int) -> Callable[[], None]:
     return check
 
 
-@pytest.mark.parametrize("calls", [0, 5, 41, 60, 120])
+@pytest.mark.parametrize("calls", [0, 5, 41, 60, 120, 500, 1000])
 def test_a_cancel_comes_through(calls: int) -> None:
     with pytest.raises(Cancelled):
         auto.learn(COLLECTION, HORIZON, OPTIONS, after(calls), None)
@@ -326,7 +361,7 @@ def test_needs_numpy_alone() -> None:
         "from weighhouse.forecasting.contract import Series, no_check\n"
         "rng = np.random.default_rng(1)\n"
         "c = [Series(100 + np.cumsum(rng.normal(size=40)), ()) for _ in range(30)]\n"
-        "o = auto.check_options({})\n"
+        "o = auto.check_options({'learn': True})\n"
         "l = auto.learn(c, 4, o, no_check, None)\n"
         "auto.forecast(auto.fit(c[:1], 4, o, no_check, l)[0].parameters, 4, (0.8,), l)\n"
         "heavy = {'scipy', 'sklearn', 'pandas', 'lightgbm', 'torch', 'xgboost'}\n"

@@ -6,8 +6,9 @@ origins say which methods are poor, not which one is best.
 
 From the other series of a model, where they are enough, one more method is learnt: regressions on
 lags with weights in common (`pooled`). It is learnt again from what was known at each earlier
-origin, so that its errors there are as honest as those of the others. The weights of the
-combination are not learnt from other series: a series' own errors say more (see bench).
+origin, so that its errors there are as honest as those of the others. Whether it takes part at all
+the withheld steps of the series together decide: some collections have little in common. The
+weights of the combination are not learnt from other series: a series' own errors say more.
 
 References
 ----------
@@ -88,6 +89,8 @@ DEFAULTS: dict[str, Any] = {
 POOLED = "pooled"
 # Series with the same seasons that are enough to learn from, and as many as are learnt from.
 ENOUGH, ASKED, MOST = 30, 2, 1000
+# Of them so many at most, and so many latest origins of each, decide whether it takes part.
+JUDGES, JUDGED = 200, 2
 # Shorter beginnings of a series teach nothing.
 SHORTEST = 5
 # As so many methods counts the one that others' series support.
@@ -112,7 +115,8 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         methods: names of the methods that may take part (all of RECIPES); origins: earlier origins
         from which each is tried, 1 to 10 (4); sharpness: power of the error in the weights, 0 to
         20: 0 weighs all alike, a great one chooses the best (2); learn: whether one more method is
-        learnt from all series together, true, false or "auto": where 30 have the same seasons.
+        learnt from all series together, true, false or "auto": where 30 have the same seasons and
+        their withheld steps are forecast better with it.
     """
     unknown = sorted(set(options) - set(DEFAULTS))
     if unknown:
@@ -155,7 +159,8 @@ def learn(
 
     Series with the same seasons learn together, at most 1000 of them, evenly spaced. What is
     learnt is a method for the end of the series and one for each earlier origin, learnt from what
-    was known then; of shape (1 + origins, lags + 2, horizon).
+    was known then; of shape (1 + origins, lags + 2, horizon). Where nobody asked for it
+    (option learn "auto") and it does not help, nothing is kept.
 
     Returns
     -------
@@ -165,18 +170,19 @@ def learn(
     given = check_options(options)
     if given["learn"] is False:
         return NOTHING
-    groups: dict[tuple[int, ...], list[Floats]] = {}
+    groups: dict[tuple[int, ...], list[Series]] = {}
     for series in collection:
         if len(series.values) >= SHORTEST:
-            groups.setdefault(tuple(series.seasons), []).append(series.values)
-    enough = ENOUGH if given["learn"] == "auto" else ASKED
+            groups.setdefault(tuple(series.seasons), []).append(series)
+    asked = given["learn"] is True
+    enough = ASKED if asked else ENOUGH
     header: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
-    for seasons, batch in sorted(groups.items()):
-        if len(batch) < enough:
+    refused = False
+    for seasons, alike in sorted(groups.items()):
+        if len(alike) < enough:
             continue
-        if len(batch) > MOST:
-            batch = [batch[i] for i in np.linspace(0, len(batch) - 1, MOST).astype(int)]
+        batch = [series.values for series in _spaced(alike, MOST)]
         lags = choose_lags([len(values) for values in batch], seasons)
         ends = [[len(values), *_origins(values, horizon, given["origins"])] for values in batch]
         stages: list[Floats] = []
@@ -193,12 +199,19 @@ def learn(
             if learnt is None:
                 break
             stages.append(learnt)
-        if stages:
-            stages += stages[-1:] * (given["origins"] + 1 - len(stages))
-            arrays[f"{POOLED}_{len(header)}"] = np.stack(stages)
+        if not stages:
+            continue
+        stages += stages[-1:] * (given["origins"] + 1 - len(stages))
+        learnt_here = np.stack(stages)
+        if asked or _helps(_spaced(alike, JUDGES), learnt_here, horizon, given, check):
+            arrays[f"{POOLED}_{len(header)}"] = learnt_here
             header.append({"seasons": list(seasons), "series": len(batch), "lags": lags})
+        else:
+            refused = True
     if not header:
-        if given["learn"] is True:
+        if refused:
+            return replace(NOTHING, label="what the series have in common forecasts them no better")
+        if asked:
             raise TooFewObservations(
                 "no two series with the same seasons to learn from",
                 hint='Leave the option learn out, or give "auto".',
@@ -206,6 +219,63 @@ def learn(
         return NOTHING
     label = ", ".join(f"{group['lags']} lags of {group['series']} series" for group in header)
     return Learnt({"learnt": True, "groups": header}, arrays, None, label)
+
+
+def _spaced(series: list[Series], most: int) -> list[Series]:
+    """Take so many at most, evenly spaced."""
+    if len(series) <= most:
+        return series
+    return [series[i] for i in np.linspace(0, len(series) - 1, most).astype(int)]
+
+
+def _helps(
+    batch: Sequence[Series],
+    stages: Floats,
+    horizon: int,
+    given: Mapping[str, Any],
+    check: Callable[[], None],
+) -> bool:
+    """Say whether series are forecast better with what was learnt from them all.
+
+    Forecasts from the latest earlier origins, their weights from the errors of the origins before
+    those: with it and without. Better is a mean gain of more than its standard error, in mean
+    changes of each series.
+    """
+    methods = [_methods(series, given["methods"]) for series in batch]
+    recipes = [list(own.values()) for own in methods]
+    gains = []
+    for series, own, rolled in zip(
+        batch, methods, roll(batch, recipes, horizon, given["origins"], check), strict=True
+    ):
+        check()
+        change = float(np.mean(np.abs(np.diff(series.values))))
+        # Weights of the earliest origin there is would come from no errors.
+        judged = min(JUDGED, len(rolled.forecasts) - 1)
+        if judged < 1 or change <= 0.0:
+            continue
+        names = list(own)
+        joined = _join(series, rolled, stages, horizon, given["origins"])
+        away = np.array(
+            [
+                [
+                    _away(series, rolled, names, given["sharpness"], i),
+                    _away(series, joined, [*names, POOLED], given["sharpness"], i),
+                ]
+                for i in range(judged)
+            ]
+        )
+        without, with_it = np.mean(away, axis=0)
+        gains.append((without - with_it) / change)
+    if len(gains) < ENOUGH:
+        return False
+    return bool(np.mean(gains) > np.std(gains) / np.sqrt(len(gains)))
+
+
+def _away(series: Series, rolled: Rolled, names: list[str], sharpness: float, i: int) -> float:
+    """Give the mean absolute error from an earlier origin, with weights from those before it."""
+    before = replace(rolled, forecasts=rolled.forecasts[i + 1 :], actual=rolled.actual[i + 1 :])
+    mean = _weigh(series, before, names, sharpness) @ rolled.forecasts[i]
+    return float(np.mean(np.abs(rolled.actual[i] - mean)))
 
 
 def _origins(values: Floats, horizon: int, origins: int) -> list[int]:
