@@ -21,6 +21,7 @@ MODULES = (
     "nightly",
     "forecasts",
     "kinds",
+    "rows",
     "models",
     "monitoring",
     "storage",

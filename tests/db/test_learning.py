@@ -271,3 +271,33 @@ def test_who_takes_no_regressors_says_so(db: Connection) -> None:
         "select api.create_model('x', 'shop.sale', 'at', 'quantity', '{branch}', 'boosting', '{\"holidays\": [\"nowhere\"]}')",
     )  # fmt: skip
     assert value(db, "select count(*) from core.model_definition where name = 'x'") == 0
+
+
+def test_a_holiday_that_comes_moves_the_forecast(db: Connection) -> None:
+    sold(db, 0, 400)
+    fairs = "date '2024-01-01' + 11 * g from generate_series(1, 36) as g"
+    db.execute("select api.add_holidays('shop', (select array_agg(d) from (select " + fairs + ") as x (d)), 'Fair')")  # fmt: skip
+    # No promotions here: the fair alone stands out.
+    db.execute(
+        "update shop.sale set quantity = quantity - %s * promotion"
+        " + case when at in (select " + fairs + ") then 80 else 0 end",
+        (LIFT,),
+    )
+    create(db, holidays=["shop"])
+    assert fit(db)["fitted_count"] == 3
+    quantities = {row[1]: row[2] for row in said(db, horizon=7) if row[0] == "north"}
+    others = [
+        quantities[step] - (100 + 10 * np.sin(2 * np.pi * (399 + step) / 7)) for step in quantities
+    ]
+    # Day 407 is beyond the horizon.
+    assert max(map(abs, others)) < 30
+    db.execute("select api.add_holidays('shop', array[date '2024-01-01' + 402], 'Fair')")
+    refitted = fit(db)
+    # Another calendar is another content.
+    assert refitted["cached_count"] == 0 and refitted["version"] == 2
+    there = {row[1]: row[2] for row in said(db, version=2) if row[0] == "north"}
+    assert there[3] - quantities[3] > 40, (there, quantities)
+    refused(
+        db, "22023",
+        "select api.create_model('x', 'shop.sale', 'at', 'quantity', '{branch}', 'nhits', '{\"holidays\": [\"shop\"]}')",
+    )  # fmt: skip
