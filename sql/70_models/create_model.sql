@@ -211,8 +211,9 @@ comment on function api.create_model(text, text, text, text, text [], text, json
 
 name: how it is called from now on. source: schema.name, or a query (SELECT ...), read with the rights of whoever fits.
 time_column: timestamptz, timestamp or date. value_column: a number. key_columns: what tells the series apart, {} = one series.
-kind: auto, ets, theta, arima, decomposition, seasonal_naive, naive, drift. Of rows: linear, logistic, forest, gradient_boosting, xgboost;
-they have no time_column, value_column is the target (number, boolean, text), feature_columns what it is predicted from, {} = all
+kind: auto, ets, theta, arima, decomposition, prophet, seasonal_naive, naive, drift; learnt from all series together: boosting,
+xgboost_lags, lstm, gru, nhits (auto, too, where there are many). Of rows: linear, logistic, forest, gradient_boosting, xgboost; without
+a target isolation_forest (anomalies), kmeans (clusters); they have no time_column, value_column is the target (number, boolean, text), feature_columns what it is predicted from, {} = all
 other columns but key_columns; options: task (regression or classification; found from the target when not given: text, booleans
 and at most 10 whole numbers are classes), order_by (column of the order of rows), levels (of a text with a column of their own, 32),
 time_zone, kind_options. Of series options: step (''1 day''; found from the times when

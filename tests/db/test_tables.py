@@ -522,3 +522,35 @@ def test_the_numbers_of_the_order_do_not_matter(db: Connection) -> None:
         for name in ("one", "two")
     ]
     assert scores[0] == scores[1] and all(math.isfinite(number) for _, number in scores[0])
+
+
+def test_rows_without_a_target_are_grouped_and_the_odd_one_found(db: Connection) -> None:
+    db.execute("create schema shop")
+    db.execute(
+        "create table shop.point as select i as id, 10 * mod(i, 3) + sin(i) / 2 as a, mod(i, 3) + cos(7 * i) / 5 as b"
+        " from generate_series(1, 240) as i"
+    )
+    create = "select api.create_model(%s, 'shop.point', key_columns => '{id}', kind => %s)"
+    db.execute(create, ("groups", "kmeans"))
+    db.execute("select api.fit_model('groups')")
+    asked = "select mod(key[1]::int, 3), count(distinct prediction), min(prediction) from api.predict_rows('groups', 'shop.point') group by 1"
+    groups = rows(db, asked)
+    # Each third of the rows is a group of its own.
+    assert [row[1] for row in groups] == [1, 1, 1] and len({row[2] for row in groups}) == 3
+    one_row = one(db, "select prediction from api.predict('groups', '{\"a\": 10.1, \"b\": 1}')")
+    assert one_row["prediction"] == dict((row[0], row[2]) for row in groups)[1]
+    db.execute("insert into shop.point values (1000, 300, -40)")
+    db.execute(create, ("odd", "isolation_forest"))
+    db.execute("select api.fit_model('odd')")
+    strangest = one(
+        db, "select * from api.predict_rows('odd', 'shop.point') order by value desc limit 1"
+    )
+    assert (strangest["key"], strangest["prediction"], strangest["is_anomaly"]) == (["1000"], "anomaly", True)  # fmt: skip
+    usual = value(db, "select count(*) from api.predict_rows('odd', 'shop.point') where is_anomaly")
+    assert usual < 30
+    for model in ("groups", "odd"):
+        refused(db, "22023", "select api.evaluate_model(%s)", model)
+    refused(
+        db, "22023",
+        "select api.create_model('x', 'shop.point', value_column => 'a', kind => 'kmeans')",
+    )  # fmt: skip
