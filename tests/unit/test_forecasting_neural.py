@@ -376,6 +376,16 @@ def test_nets_that_learnt_nothing_repeat_the_last_season(name: str) -> None:
     )
 
 
+def test_windows_have_three_weeks_of_hours_where_series_are_that_long() -> None:
+    def window(values: int, cycles: int, *seasons: int) -> int:
+        return neural._shape([series(np.arange(float(values)), *seasons)], 48, None, cycles).window
+
+    assert networks.NHITS.cycles == 3 and networks.LSTM.cycles == 2
+    assert [window(n, 3, 24, 168) for n in (600, 552, 551)] == [504, 504, 336]
+    assert window(600, 2, 24, 168) == 336
+    assert window(600, 3, 52) == 104
+
+
 def test_nhits_starts_from_the_mean_week_of_hours_else_from_nothing() -> None:
     hours, days = Shape(336, 30, 24, 168), Shape(28, 14, 7, 7)
     rng = np.random.default_rng(0)
