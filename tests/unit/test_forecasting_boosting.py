@@ -234,6 +234,19 @@ def test_no_row_knows_what_comes_after_its_origin(name: str) -> None:
     np.testing.assert_array_equal(base, level)
 
 
+def test_rows_are_the_same_from_what_a_forecast_keeps(name: str) -> None:
+    """What trees learn from knows of no more history than what they forecast from."""
+    layout = lags.Layout(HORIZON, (12,), 6, (), ())
+    whole = lags.prepare(Series(monthly(200, 5), (12,)), 12)
+    kept = replace(whole, z=whole.z[-layout.history :])
+    assert len(kept.z) < len(whole.z)
+    steps = np.arange(1, HORIZON + 1)
+    x, base = lags.rows(whole, np.full(HORIZON, 199), steps, layout)
+    y, level = lags.rows(kept, np.full(HORIZON, len(kept.z) - 1), steps, layout)
+    np.testing.assert_allclose(x, y, atol=2e-6)
+    np.testing.assert_allclose(base, level)
+
+
 def test_update_is_as_if_fitted_to_all(name: str) -> None:
     model = module(name)
     known = learnt(name)

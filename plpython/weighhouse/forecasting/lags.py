@@ -340,7 +340,8 @@ def _levels(recent: Floats, ends: Integers, layout: Layout) -> list[Floats]:
             found.append(np.nanmean(recent[:, -width:], axis=1))
             found.append(np.nanmean(changes[:, -width:], axis=1))
             found.append((recent[:, -1] - recent[:, -1 - width]) / width)
-    found.append(np.log(ends + 1.0))
+    # No more than a forecast has: what is further back is not kept.
+    found.append(np.log(np.minimum(ends + 1.0, layout.history)))
     return found
 
 

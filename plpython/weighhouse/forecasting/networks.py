@@ -71,6 +71,8 @@ class Network:
         Of learning.
     size : int
         Units of a layer.
+    cycles : int
+        Longest seasons a window has, where there are shorter ones in them.
     """
 
     start: Callable[[Shape, int, np.random.Generator], dict[str, Floats]]
@@ -79,6 +81,7 @@ class Network:
     steps: int
     rate: float
     size: int
+    cycles: int = 2
 
 
 def _uniform(rng: np.random.Generator, nets: int, rows: int, columns: int, fan: int) -> Floats:
@@ -105,7 +108,7 @@ def _last_season(shape: Shape, nets: int, most: int = 1) -> Floats:
 # From the coarse to the fine: steps that are pooled, and steps between interpolated ones.
 COARSENESS = (8, 4, 1)
 HITS_UNITS = 96
-# Last seasons whose mean it starts from, where there is a season of seasons.
+# Longest seasons of a window, whose mean it starts from, where there are shorter ones in them.
 HITS_CYCLES = 3
 
 
@@ -241,6 +244,8 @@ def _gru_run(library: Any, weights: Weights, fixed: Weights, windows: Array) -> 
     return windows @ weights["direct"] + state @ weights["head"] + weights["head_bias"]
 
 
-NHITS = Network(_hits_start, _hits_fixed, _hits_run, steps=600, rate=2e-3, size=HITS_UNITS)
+NHITS = Network(
+    _hits_start, _hits_fixed, _hits_run, steps=600, rate=2e-3, size=HITS_UNITS, cycles=HITS_CYCLES
+)
 LSTM = Network(_cell_start(4), _cell_fixed, _lstm_run, steps=300, rate=4e-3, size=CELL_UNITS)
 GRU = Network(_cell_start(3), _cell_fixed, _gru_run, steps=300, rate=4e-3, size=CELL_UNITS)

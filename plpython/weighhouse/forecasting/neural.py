@@ -40,7 +40,7 @@ OPTIONS: dict[str, tuple[int, int, int | None]] = {
     "seed": (0, 2**31 - 1, 1),
 }
 # Most steps a window has where none is named.
-LONGEST = 400
+LONGEST = 504
 EVERY, PATIENCE = 50, 4
 # Withheld windows that are enough to judge by.
 JUDGED = 2000
@@ -84,14 +84,18 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: options.get(key, default) for key, (_, _, default) in OPTIONS.items()}
 
 
-def _shape(collection: Sequence[Series], horizon: int, window: int | None) -> Shape:
-    """Choose a window: two horizons and two of the longest season that most series have."""
+def _shape(collection: Sequence[Series], horizon: int, window: int | None, cycles: int) -> Shape:
+    """Choose a window: two horizons and two of the longest season that most series have.
+
+    cycles: so many of it where there is a shorter one too, and series are that long.
+    """
     seasons = [series.seasons for series in collection]
     common = max(sorted(set(seasons)), key=seasons.count)
     longest = int(np.median([len(series.values) for series in collection]))
     there = [m for m in common if 2 * m <= longest] or [1]
     if window is None:
-        window = max(2 * horizon, 2 * there[-1], 4)
+        long = len(there) > 1 and cycles * there[-1] + horizon <= longest
+        window = max(2 * horizon, (cycles if long else 2) * there[-1], 4)
         window = max(min(window, LONGEST), 2)
     fitting = [m for m in there if m <= window] or [1]
     return Shape(window, horizon, fitting[0], fitting[-1])
@@ -117,7 +121,7 @@ def learn(
             f"no series is long enough to learn {name} from",
             hint=f"At least one needs more than {MINIMUM} observations.",
         )
-    shape = _shape(usable, horizon, given["window"])
+    shape = _shape(usable, horizon, given["window"], network.cycles)
     windows = Collection([series.values for series in usable], shape)
     steps = given["steps"] or network.steps
     if known is not None and _continues(known, name, shape, given):
