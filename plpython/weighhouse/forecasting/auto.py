@@ -90,7 +90,7 @@ POOLED = "pooled"
 # Series with the same seasons that are enough to learn from, and as many as are learnt from.
 ENOUGH, ASKED, MOST = 30, 2, 1000
 # Of them so many at most, and so many latest origins of each, decide whether it takes part.
-JUDGES, JUDGED = 200, 2
+JUDGES, JUDGED = 100, 2
 # Shorter beginnings of a series teach nothing.
 SHORTEST = 5
 # As so many methods counts the one that others' series support.

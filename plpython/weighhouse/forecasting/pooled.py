@@ -126,6 +126,7 @@ def learn_pooled(
     if not cut:
         return None
     x, y, weight = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+    check()
     weight = weight / np.mean(weight)
     penalty = RIDGE * float(np.mean(x[:, :lags] ** 2)) * np.eye(lags + 2)
     known = np.isfinite(y)
@@ -133,6 +134,7 @@ def learn_pooled(
     again = np.ones(len(x))
     for _ in range(PASSES + 1):
         found = _solve(x, y, known, weight * again, penalty, check)
+        check()
         away = np.abs(np.where(known, y - x @ found, 0.0)).sum(axis=1) / known.sum(axis=1)
         # Half of the windows forecast exactly: nothing to weigh by.
         usual = float(np.median(away))
