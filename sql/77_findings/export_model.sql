@@ -90,4 +90,4 @@ comment on function api.export_native(text, int) is
 
 version: NULL = the deployed one. Kinds of scikit-learn and our own have no such format: 22023, and api.export_model gives everything as
 JSON. Raises ML201 when none is deployed, 22023 for an unknown model or version, 55000 where what is stored is not what was signed.
-Example: select n.native_format, length(n.content) from core.model_versions as v, api.export_native(v.model, v.version) as n where v.artifact_id is not null;';
+Example: select native_format, length(content) from api.export_native(''spoilage'');';

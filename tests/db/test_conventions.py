@@ -329,7 +329,7 @@ def fill_demo(url: str) -> None:
         )
         create = (
             "select * from api.create_model('spoilage', 'shop.box', value_column => 'is_spoilt',"
-            " key_columns => '{id}', kind => 'logistic')"
+            " key_columns => '{id}', kind => 'xgboost')"
         )
         connection.execute(create)
         connection.execute("select * from api.fit_model('spoilage')")
