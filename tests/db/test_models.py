@@ -783,7 +783,7 @@ def test_a_fit_stopped_in_the_middle_leaves_the_old_version_serving(
         ended: Row = {}
         thread, pid = in_background(long_fit, "call api.run_fit('sales')", ended)
         # Another session sees the run and how far it is.
-        wait_for(lambda: rows(db, "select * from bi.fit_progress where done_count > 0"))
+        wait_for(lambda: rows(db, "select * from bi.fit_progress where done_count > 0"), 60)
         progress = one(db, "select * from bi.fit_progress")
         assert (progress["model"], progress["pid"], progress["series_count"]) == (
             "sales",
@@ -821,7 +821,7 @@ def test_the_second_of_two_fits_says_who_is_first(long_fit: str) -> None:
     with psycopg.connect(long_fit, autocommit=True) as db:
         ended: Row = {}
         thread, pid = in_background(long_fit, "call api.run_fit('sales')", ended)
-        wait_for(lambda: rows(db, "select * from bi.fit_progress where done_count > 0"))
+        wait_for(lambda: rows(db, "select * from bi.fit_progress where done_count > 0"), 60)
         error = refused(db, "55P03", "select * from api.fit_model('sales')")
         assert str(pid) in str(error)
         db.execute("select pg_cancel_backend(%s)", (pid,))

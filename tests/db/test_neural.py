@@ -137,5 +137,5 @@ def test_without_torch_it_says_what_to_do(db: Connection) -> None:
     with pytest.raises(psycopg.Error) as caught, db.transaction():
         series = json.dumps(shops(2).tolist())
         db.execute("select pg_temp.learn('gru', %s, '{}')", (series,))
-    assert caught.value.sqlstate == "ML105"
+    assert caught.value.sqlstate == "ML106"
     assert "--with neural" in (caught.value.diag.message_hint or "")

@@ -86,7 +86,7 @@ def test_once_runs_what_is_due_and_says_so(fresh_url: str) -> None:
     done = run(fresh_url, "worker", "--once")
     assert done.returncode == 0, done.stderr
     assert "housekeeping prune_cache succeeded" in done.stderr
-    assert "4 steps run" in done.stdout
+    assert "5 steps run" in done.stdout
     execute(fresh_url, "update core.settings set value = '\"x\"' where name = 'jobs.keep_days'")
     execute(fresh_url, DUE.format("housekeeping"))
     done = run(fresh_url, "worker", "--once")
