@@ -270,6 +270,7 @@ declare
     complete jsonb;
     horizon int;
     options_hash text;
+    settled_id uuid;
     artifact_id uuid;
     call_options jsonb;
     version_hash text;
@@ -298,7 +299,9 @@ begin
     complete := case when continued.id is null then internal.fit_options(definition) else continued.options - '{kind,grid}'::text [] end;
     horizon := (complete ->> 'horizon')::int;
     perform internal.remember_series(definition.name);
-    artifact_id := internal.settle_artifact(definition, complete, horizon, fit_relation.refit, continued);
+    settled_id := internal.settle_artifact(definition, complete, horizon, fit_relation.refit, continued);
+    -- Where nothing was learnt from the others, a series is fitted as if it were alone.
+    select a.id into artifact_id from cache.model_artifact as a where a.id = settled_id and a.header ->> 'learnt' is distinct from 'false';
     -- What was fitted with another artifact is another fit.
     options_hash := encode(sha256(convert_to(complete::text || coalesce(artifact_id::text, ''), 'UTF8')), 'hex');
     call_options := internal.call_options(definition, complete, artifact_id, learns_now => false);
@@ -426,7 +429,7 @@ begin
         set series_count = p.fitted_count, window_start = p.first_time, window_end = p.last_time,
             status = case when p.fitted_count = 0 then 'failed' else 'trained' end,
             model_type = definition.kind, continued_version_id = continued.id, parameters_fitted_at = p.fitted_at, task = 'forecast',
-            artifact_id = fit.artifact_id
+            artifact_id = fit.settled_id
         from (
             select count(o.ml_model_id) as fitted_count, min(o.first_time) as first_time, max(o.last_time) as last_time, min(c.fitted_at) as fitted_at
             from core.run_outcome as o

@@ -26,7 +26,7 @@ HEAVY = (
     *("scipy", "sklearn", "pandas", "lightgbm", "xgboost", "prophet", "cmdstanpy"),
     *("torch", "statsmodels", "matplotlib"),
 )
-# Done with 400 series before anybody could stop them.
+# Done with 250 series before anybody could stop them.
 QUICK = ("naive", "seasonal_naive", "drift", "theta")
 # Enough to go through all of it; how good nets are is measured elsewhere (bench/kinds.py).
 SMALL: dict[str, dict[str, Any]] = {
@@ -84,7 +84,7 @@ def shop(server_url: str, template: str) -> Iterator[str]:
             db.execute(
                 "create table shop.many as select date '2020-01-01' + t as at, 'b' || b as branch,"
                 " 50 + 10 * sin(t * 2 * pi() / 7) + (t * 7 + b) % 5 as quantity"
-                " from generate_series(0, 499) as t cross join generate_series(1, 400) as b"
+                " from generate_series(0, 399) as t cross join generate_series(1, 250) as b"
             )
         yield url
 

@@ -117,7 +117,7 @@ def test_a_quarter(chain: Quarter, fresh_url: str) -> None:
     schedule(chain)
     tick(chain)
     assert steps(chain) == [
-        ("record_actuals", 1, "succeeded"), ("refresh_forecasts", 1, "succeeded"),
+        ("record_actuals", 1, "succeeded"), ("find_anomalies", 1, "succeeded"), ("refresh_forecasts", 1, "succeeded"),
         ("calculate_metrics", 1, "failed"), ("raise_alerts", 1, "succeeded"),
     ]  # fmt: skip
     assert "job_failed of job monitoring" in alerts(chain)
@@ -127,7 +127,7 @@ def test_a_quarter(chain: Quarter, fresh_url: str) -> None:
     retry(chain)
     tick(chain)
     # What had succeeded was not done again; what failed, and what came after it, was.
-    assert steps(chain)[4:] == [
+    assert steps(chain)[5:] == [
         ("calculate_metrics", 2, "succeeded"),
         ("raise_alerts", 2, "succeeded"),
     ]
@@ -150,7 +150,7 @@ def test_a_quarter(chain: Quarter, fresh_url: str) -> None:
         ticking.join(30)
     tick(chain)
     assert steps(chain) == [
-        ("record_actuals", 1, "succeeded"), ("refresh_forecasts", 1, "succeeded"), ("calculate_metrics", 1, "crashed"),
+        ("record_actuals", 1, "succeeded"), ("find_anomalies", 1, "succeeded"), ("refresh_forecasts", 1, "succeeded"), ("calculate_metrics", 1, "crashed"),
         ("calculate_metrics", 2, "succeeded"), ("raise_alerts", 2, "succeeded"),
     ]  # fmt: skip
 
