@@ -30,10 +30,12 @@ KINDS: dict[str, str] = {
 
 
 def kind(name: str) -> Kind:
-    """Give the module of a kind; raise BadOptions for a name that is none."""
+    """Give a kind; raise BadOptions for a name that is none."""
     if name not in KINDS:
         raise BadOptions(f"unknown kind of model {name}", hint=f"Known are {', '.join(KINDS)}.")
-    return cast(Kind, importlib.import_module(KINDS[name]))
+    module = importlib.import_module(KINDS[name])
+    # Kinds that differ in one part alone are objects of one class, one a module.
+    return cast(Kind, getattr(module, "KIND", module))
 
 
 def traits(name: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ go on from earlier weights they learn only in that second way, and the measured 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from weighhouse.forecasting.contract import (
     Forecast,
     Learnt,
     Parameters,
+    Regressors,
     Result,
     Series,
 )
@@ -28,7 +30,7 @@ from weighhouse.forecasting.rolling import note, too_few
 from weighhouse.forecasting.training import Learner
 from weighhouse.forecasting.windows import Collection, Indexes, Scaled, Shape, pad, scale
 
-__all__ = ["MINIMUM", "check_options", "fit", "forecast", "learn", "update"]
+__all__ = ["MINIMUM", "Nets", "check_options", "fit", "forecast", "learn", "update"]
 
 MINIMUM = 3
 
@@ -348,3 +350,56 @@ def update(parameters: Parameters, values: Floats) -> Parameters:
     window = np.append(np.array(parameters["window"]), values)[-len(parameters["window"]) :]
     nonnegative = parameters["nonnegative"] and not bool((values < 0.0).any())
     return parameters | {"window": window.tolist(), "nonnegative": nonnegative}
+
+
+@dataclass(frozen=True)
+class Nets:
+    """A kind of nets: what `contract.LearningKind` asks for, of one architecture."""
+
+    NAME: str
+    network: Network
+    FORMAT: ClassVar[int] = 1
+    MINIMUM: ClassVar[int] = MINIMUM
+    CAN_UPDATE: ClassVar[bool] = True
+    LEARNS: ClassVar[Literal[True]] = True
+    CONTINUES: ClassVar[bool] = True
+    USES_REGRESSORS: ClassVar[bool] = False
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete the options; see `check_options`."""
+        return check_options(self.NAME, options)
+
+    def learn(
+        self,
+        collection: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+        known: Learnt | None = None,
+    ) -> Learnt:
+        """Learn weights from all series; see `learn`."""
+        given = self.check_options(options)
+        return learn(self.network, self.NAME, collection, horizon, given, check, known)
+
+    def fit(
+        self,
+        batch: Sequence[Series],
+        horizon: int,
+        options: Mapping[str, Any],
+        check: Callable[[], None],
+        learnt: Learnt,
+    ) -> list[Result]:
+        """Keep the last window of each series; see `fit`."""
+        return fit(self.network, batch, check, learnt)
+
+    def forecast(
+        self, parameters: Parameters, horizon: int, levels: Sequence[float], learnt: Learnt
+    ) -> Forecast:
+        """Forecast with numpy alone; see `forecast`."""
+        return forecast(self.network, parameters, horizon, levels, learnt)
+
+    def update(
+        self, parameters: Parameters, values: Floats, regressors: Regressors | None = None
+    ) -> Parameters:
+        """Move the window on; see `update`."""
+        return update(parameters, values)
