@@ -20,6 +20,7 @@ LIBRARIES = (
     "lightgbm>=4.6,<5",
     "xgboost-cpu>=3.0,<4",
     "prophet>=1.1.7,<2",
+    "wasmtime>=50,<60",
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from weighhouse import walking
 from weighhouse.errors import BadOptions
 
 __all__ = [
@@ -36,6 +37,8 @@ Link = Literal["identity", "logistic", "softmax", "exp", "isolation"]
 BLOCK = 16384
 # Rows for which it does not pay to prepare each tree.
 FEW = 64
+# Rows times trees for which it pays to load the compiled walk.
+MANY = 1_000_000
 # From this level on rows that reached their leaf are dropped at every second level.
 DROP = 6
 # Where the low half of a 64-bit word stands.
@@ -114,6 +117,8 @@ class Trees:
             result += self.base.astype(np.float32)
         if len(rows) <= FEW:
             self._add_few(rows, result)
+        elif len(rows) * self.count >= MANY and walking.available():
+            self._add_compiled(rows, result, check)
         else:
             self._add_many(rows, result, check)
         if single:
@@ -122,23 +127,37 @@ class Trees:
         result += self.base
         return np.asarray(result, dtype=np.float64)
 
+    def _add_compiled(
+        self, rows: NDArray[Any], result: NDArray[Any], check: Callable[[], None]
+    ) -> None:
+        """Add the same by the compiled walk."""
+        found = walking.leaves(
+            self.feature, self.threshold, self.child, self.missing_left, self.root, rows, check
+        )
+        for start, first, leaves in found:
+            into = result[start : start + leaves.shape[1]]
+            for tree, leaf in enumerate(leaves, first):
+                self._add(into, tree, leaf)
+
+    def _add(self, into: NDArray[Any], tree: int, leaf: NDArray[np.int32]) -> None:
+        """Add what a tree says of rows whose leaves are known."""
+        if self.value.shape[1] == 1:
+            into[:, self.output[tree]] += np.take(self.value[:, 0], leaf, mode="clip")
+        else:
+            into += np.take(self.value, leaf, axis=0, mode="clip")
+
     def _add_many(
         self, rows: NDArray[Any], result: NDArray[Any], check: Callable[[], None]
     ) -> None:
         """Add what the trees say, one tree and block of rows after the other."""
         missing = bool(np.isnan(rows).any())
         end = np.append(self.root[1:], len(self.feature))
-        for first, last, output in zip(self.root, end, self.output, strict=True):
+        for number, (first, last) in enumerate(zip(self.root, end, strict=True)):
             tree = _Tree.of(self, int(first), int(last), rows.shape[1])
             for start in range(0, len(rows), BLOCK):
                 check()
-                block = rows[start : start + BLOCK]
-                leaf = tree.leaves(block, missing)
-                into = result[start : start + BLOCK]
-                if self.value.shape[1] == 1:
-                    into[:, output] += np.take(self.value[:, 0], leaf)
-                else:
-                    into += np.take(self.value, leaf, axis=0)
+                leaf = tree.leaves(rows[start : start + BLOCK], missing)
+                self._add(result[start : start + BLOCK], number, leaf)
 
     def _add_few(self, rows: NDArray[Any], result: NDArray[Any]) -> None:
         """Add the same, all trees at once: nothing is prepared for many rows."""
