@@ -2,17 +2,19 @@
 
 Walking is reading memory out of order, a step at a time. numpy takes each step for many rows, and
 writes it down between two steps; here a few rows walk side by side in registers, which is four
-times as fast. A kernel in its sandbox reads and writes its own memory alone: it cannot harm the server.
-Where wasmtime is not installed the walk of `weighhouse.trees` gives the same leaves.
+times as fast. The kernel reads and writes its own memory alone: it cannot harm the server. Where
+wasmtime is not installed the walk of `weighhouse.trees` gives the same leaves.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,43 +24,48 @@ __all__ = ["available", "leaves"]
 
 # The version from which on the settings below are known.
 OLDEST = 50
-# Rows that walk together: as many as hide the time of a read behind those of the others, and no more
-# than there are registers for (measured: 5 or 6).
-LANES = 6
+# Rows that walk together: as many as hide the time of a read behind those of the others, and no
+# more than there are registers for (measured: 3 to 5).
+LANES = 4
 # Steps between two looks whether all of them arrived.
-STEPS = 2
+STEPS = 3
 # Rows, and nodes, that are in the kernel's memory at once; a cancel is heard between them.
-ROWS = 1400 * LANES
+ROWS = 2000 * LANES
 NODES = 1_000_000
 # Leaves found by one call, as many rows as trees times rows: tens of milliseconds.
 LEAVES = 2_000_000
 
 # 16 bytes: a row goes left where its number is at most the threshold, right else (left + 1 node).
-# A leaf leads to itself, and no number is above its threshold.
-NODE = np.dtype([("threshold", "<f8"), ("left", "<i4"), ("number", "<i4")])
+# A leaf leads to itself, and no number is above its threshold. Numbers are integers in the order of
+# the floats they were, so that a missing one can stand below or above all others.
+NODE = np.dtype([("threshold", "<i8"), ("left", "<i4"), ("number", "<i4")])
+LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 PAGE = 65536
+# Where nodes begin in the kernel's memory, then rows, roots and leaves found.
+BEGIN = 16
 
 
 def _source() -> str:
     """Write the kernel: for each tree, for each row (LANES at once), the address of its leaf.
 
-    Addresses are bytes of the kernel's memory. $roots: the address of each tree's root, int32.
-    $stride: bytes of a row of float64; a node's number is the place of its number in the row. $found
-    takes int32, tree by tree, `room` rows each; rows are a multiple of LANES.
+    Addresses count bytes of the kernel's memory. $roots: of each tree's root, int32. $stride: bytes
+    of a row of int64. $found takes int32, tree by tree, $room rows each; rows are a multiple of
+    LANES.
     """
     lanes = range(LANES)
     named = "\n".join(f"(local $node{i} i32) (local $row{i} i32)" for i in lanes)
     begin = "\n".join(
-        f"(local.set $node{i} (local.get $root))"
-        f" (local.set $row{i} (i32.add (local.get $row) (i32.mul (i32.const {i}) (local.get $stride))))"
+        f"""(local.set $node{i} (local.get $root))
+            (local.set $row{i} (i32.add (local.get $row)
+                (i32.mul (i32.const {i}) (local.get $stride))))"""
         for i in lanes
     )
     step = "\n".join(
         f"""(local.set $node{i} (i32.add
             (i32.load offset=8 (local.get $node{i}))
-            (i32.shl (f64.gt
-                (f64.load (i32.add (local.get $row{i}) (i32.load offset=12 (local.get $node{i}))))
-                (f64.load (local.get $node{i}))) (i32.const 4))))"""
+            (i32.shl (i64.gt_s
+                (i64.load (i32.add (local.get $row{i}) (i32.load offset=12 (local.get $node{i}))))
+                (i64.load (local.get $node{i}))) (i32.const 4))))"""
         for i in lanes
     )
     on_its_way = [
@@ -91,7 +98,8 @@ def _source() -> str:
                 (local.set $row (i32.add (local.get $row)
                     (i32.mul (i32.const {LANES}) (local.get $stride))))
                 (br $next)))
-            (local.set $found (i32.add (local.get $found) (i32.shl (local.get $room) (i32.const 2))))
+            (local.set $found (i32.add (local.get $found)
+                (i32.shl (local.get $room) (i32.const 2))))
             (local.set $roots (i32.add (local.get $roots) (i32.const 4)))
             (br $tree)))))"""
 
@@ -121,6 +129,8 @@ def _compiled() -> tuple[Any, Any]:
     # The kernel reads nothing but what its caller wrote: no secrets to be guessed at.
     config.cranelift_flag_set("enable_heap_access_spectre_mitigation", "false")
     engine = wasmtime.Engine(config)
+    # Before the interpreter takes apart what frees them.
+    atexit.register(_compiled.cache_clear)
     return engine, wasmtime.Module(engine, _source())
 
 
@@ -130,31 +140,30 @@ class _Memory:
 
     roots: NDArray[np.int32]
     nodes: NDArray[Any]
-    rows: NDArray[np.float64]
+    rows: NDArray[np.int64]
     found: NDArray[np.int32]
     walk: Callable[[int, int], None]
 
 
 def _lay_out(trees: int, nodes: int, rows: int, numbers: int) -> _Memory:
-    """Start a kernel with room for so much; it goes with the last reference to its arrays."""
+    """Start a kernel with room for so much; its memory goes with the result."""
     import wasmtime
 
     engine, module = _compiled()
     store = wasmtime.Store(engine)
     exports = wasmtime.Instance(store, module, []).exports(store)
-    memory, walk = exports["memory"], exports["walk"]
+    memory: Any = exports["memory"]
+    walk: Any = exports["walk"]
     sizes = (16 * nodes, 8 * rows * numbers, 4 * trees, 4 * trees * rows)
-    places = np.cumsum([16, *sizes]).tolist()
+    places = np.cumsum([BEGIN, *sizes]).tolist()
     memory.grow(store, max(0, -(-places[-1] // PAGE) - memory.size(store)))
     length = memory.data_len(store)
     whole = np.frombuffer(
-        (ctypes.c_uint8 * length).from_address(
-            ctypes.addressof(memory.data_ptr(store).contents)
-        ),
+        (ctypes.c_uint8 * length).from_address(ctypes.addressof(memory.data_ptr(store).contents)),
         np.uint8,
     )
-    part = [whole[a:b] for a, b in zip(places[:-1], places[1:], strict=True)]
-    at_nodes, at_rows, at_roots, at_found = places[:-1]
+    part = [whole[first:last] for first, last in pairwise(places)]
+    _, at_rows, at_roots, at_found, _ = places
 
     def run(tree_count: int, row_count: int) -> None:
         walk(
@@ -171,7 +180,7 @@ def _lay_out(trees: int, nodes: int, rows: int, numbers: int) -> _Memory:
     return _Memory(
         roots=part[2].view(np.int32),
         nodes=part[0].view(NODE),
-        rows=part[1].view(np.float64).reshape(rows, numbers),
+        rows=part[1].view(np.int64).reshape(rows, numbers),
         found=part[3].view(np.int32).reshape(trees, rows),
         walk=run,
     )
@@ -193,7 +202,7 @@ def leaves(
     feature, threshold, child, missing_left, root
         Of `trees.Trees`.
     rows : ndarray of float, shape (n, features)
-        Of the type of the threshold: numbers are compared as float64, which changes nothing.
+        Of the type of the threshold.
     check : callable
         Called between blocks of rows and trees.
 
@@ -206,8 +215,7 @@ def leaves(
     end = np.append(root[1:], len(feature))
     gaps = np.isnan(rows)
     missing_right = ~missing_left & (feature >= 0)
-    # Where NaN goes right it is read as infinity, from a second copy of the row: infinity is above
-    # each threshold, NaN above none.
+    # Where NaN goes right it is read from a second copy of the row, in which it is above all.
     twice = bool(gaps.any() and missing_right.any())
     features = rows.shape[1]
     numbers = features * (2 if twice else 1)
@@ -219,13 +227,13 @@ def leaves(
         room,
         numbers,
     )
-    at_nodes = 16
     for start in range(0, len(rows), room):
         count = min(room, len(rows) - start)
-        memory.rows[:count, :features] = rows[start : start + count]
+        block = slice(start, start + count)
+        memory.rows[:count, :features] = np.where(gaps[block], LOWEST, _ordered(rows[block]))
         if twice:
             memory.rows[:count, features:] = np.where(
-                gaps[start : start + count], np.inf, rows[start : start + count]
+                gaps[block], HIGHEST, memory.rows[:count, :features]
             )
         for first, last in groups:
             check()
@@ -237,14 +245,22 @@ def leaves(
                 of_root = np.repeat(root[first:last] - before, sizes)
                 leaf = feature[own] < 0
                 nodes = memory.nodes[: after - before]
-                nodes["threshold"] = np.where(leaf, np.inf, threshold[own])
-                nodes["left"] = at_nodes + 16 * np.where(leaf, place, of_root + child[own])
+                nodes["threshold"] = np.where(leaf, HIGHEST, _ordered(threshold[own]))
+                nodes["left"] = BEGIN + 16 * np.where(leaf, place, of_root + child[own])
                 copy = features * missing_right[own] if twice else 0
                 nodes["number"] = 8 * np.where(leaf, 0, feature[own] + copy)
-                memory.roots[: last - first] = at_nodes + 16 * (root[first:last] - before)
+                memory.roots[: last - first] = BEGIN + 16 * (root[first:last] - before)
             memory.walk(last - first, -(-count // LANES) * LANES)
-            node = (memory.found[: last - first, :count] - at_nodes) >> 4
+            node = (memory.found[: last - first, :count] - BEGIN) >> 4
             yield start, first, np.take(child[before:after], node, mode="clip")
+
+
+def _ordered(numbers: NDArray[Any]) -> NDArray[np.int64]:
+    """Give integers in the order of floats: those of equal floats are equal."""
+    # One zero: the sum of the two has no sign.
+    bits = (numbers.astype(np.float64) + 0.0).view(np.int64)
+    # Of the negative ones the greater have the smaller bits.
+    return bits ^ ((bits >> 63) & HIGHEST)
 
 
 def _groups(root: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -252,9 +268,7 @@ def _groups(root: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, 
     groups: list[tuple[int, int]] = []
     first = 0
     for tree in range(len(root)):
-        if tree > first and (
-            end[tree] - root[first] > NODES or (tree + 1 - first) * ROWS > LEAVES
-        ):
+        if tree > first and (end[tree] - root[first] > NODES or (tree + 1 - first) * ROWS > LEAVES):
             groups.append((first, tree))
             first = tree
     return [*groups, (first, len(root))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import lightgbm
@@ -19,7 +20,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from weighhouse import trees
+from weighhouse import trees, walking
 from weighhouse.errors import BadOptions
 from weighhouse.forecasting.contract import no_check
 from weighhouse.learnt import pack, unpack
@@ -51,6 +52,12 @@ def equal(ensemble: trees.Trees, x: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
     # A few rows take another way, to the same.
     np.testing.assert_array_equal(ensemble.predict(x[:9], no_check), result[:9])
+    # So do very many; here in small blocks of rows and trees.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trees, "MANY", 0)
+        patch.setattr(walking, "ROWS", 16 * walking.LANES)
+        patch.setattr(walking, "NODES", 100)
+        np.testing.assert_array_equal(ensemble.predict(x, no_check), result)
 
 
 @pytest.mark.parametrize("data", [NUMBERS, GAPPED], ids=["whole", "gaps"])
@@ -192,3 +199,54 @@ def test_many_rows_and_a_tree_that_is_a_leaf() -> None:
     alone = RandomForestRegressor(2, random_state=1).fit(x, np.ones(300))
     equal(trees.from_forest(alone.estimators_), many[:10], np.ones(10))
     assert trees.from_forest(alone.estimators_).predict(np.empty((0, 4)), no_check).shape == (0,)
+
+
+def test_infinite_and_missing_numbers_walk_alike_in_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, y = GAPPED
+    forest = trees.from_forest(RandomForestRegressor(7, random_state=1).fit(x, y).estimators_)
+    random = np.random.default_rng(1)
+    rows = random.choice([np.nan, np.inf, -np.inf, 0.0, 0.05, -0.05], size=(999, x.shape[1]))
+    expected = forest.predict(rows, no_check)
+    monkeypatch.setattr(trees, "MANY", 0)
+    np.testing.assert_array_equal(forest.predict(rows, no_check), expected)
+
+
+def test_a_cancel_is_heard_between_blocks_of_the_compiled_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, y = NUMBERS
+    forest = trees.from_forest(RandomForestRegressor(5, random_state=1).fit(x, y).estimators_)
+    monkeypatch.setattr(trees, "MANY", 0)
+    monkeypatch.setattr(walking, "ROWS", 10 * walking.LANES)
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        forest.predict(x, check)
+
+
+def test_without_wasmtime_or_with_an_old_one_numpy_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = NUMBERS
+    forest = trees.from_forest(RandomForestRegressor(5, random_state=1).fit(x, y).estimators_)
+    expected = forest.predict(x, no_check)
+    monkeypatch.setattr(trees, "MANY", 0)
+
+    def broken(*_: object) -> None:
+        raise AssertionError("the compiled walk was taken")
+
+    monkeypatch.setattr(walking, "leaves", broken)
+
+    def none(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    for version in (none, lambda _: "9.0.0"):
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        walking.available.cache_clear()
+        np.testing.assert_array_equal(forest.predict(x, no_check), expected)
+    walking.available.cache_clear()
