@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import hmac
 import os
-import secrets
 
 from weighhouse.errors import WeighhouseError
 
@@ -33,6 +32,9 @@ def _key(path: str) -> bytes:
     """Read the key; make it where there is none."""
     if path not in _keys:
         if not os.path.exists(path):
+            # Once a server: no session pays for the import but one.
+            import secrets
+
             # Written aside and linked: two sessions at once see one whole key, never half of one.
             aside = f"{path}.{secrets.token_hex(8)}"
             handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -107,9 +106,12 @@ def _source() -> str:
 @cache
 def available() -> bool:
     """Tell whether wasmtime is installed, and is new enough."""
+    # Few rows must not wait for the import.
+    from importlib import metadata
+
     try:
-        return int(importlib.metadata.version("wasmtime").split(".")[0]) >= OLDEST
-    except importlib.metadata.PackageNotFoundError:
+        return int(metadata.version("wasmtime").split(".")[0]) >= OLDEST
+    except metadata.PackageNotFoundError:
         return False
 
 

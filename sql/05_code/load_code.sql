@@ -5,11 +5,10 @@ returns void
 language plpython3u stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $load$
-import importlib.abc
-import importlib.util
 import linecache
 import marshal
 import sys
+from importlib.machinery import ModuleSpec
 
 rows = plpy.execute("select name, source, is_package, sha256, bytecode, interpreter from core.python_module")
 modules = {row["name"]: row for row in rows}
@@ -21,17 +20,21 @@ if not modules or any(not row["sha256"].startswith(sha256) for row in modules.va
     )
 
 
-class Database(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules stored in core.python_module."""
+class Database:
+    """Finds the modules stored in core.python_module, and loads them.
+
+    It inherits nothing: importlib.abc imports much, and a session pays for it in its first call.
+    """
 
     def find_spec(self, name, path=None, target=None):
         row = modules.get(name)
         if row is None:
             return None
         origin = f"<core.python_module {name}>"
-        return importlib.util.spec_from_loader(
-            name, self, origin=origin, is_package=row["is_package"]
-        )
+        return ModuleSpec(name, self, origin=origin, is_package=row["is_package"])
+
+    def create_module(self, spec):
+        return None
 
     def code(self, name):
         row = modules[name]

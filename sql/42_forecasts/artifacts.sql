@@ -40,9 +40,13 @@ returns void
 language plpython3u volatile
 set search_path = pg_catalog, pg_temp
 as $python$
-from weighhouse import artifacts, forecasting, pg, tabular
+from weighhouse import artifacts, pg, tabular
 with pg.reporting(plpy):
-    module = tabular.kind(kind) if kind in tabular.KINDS else forecasting.kind(kind)
+    if kind in tabular.KINDS:
+        module = tabular.kind(kind)
+    else:
+        from weighhouse import forecasting
+        module = forecasting.kind(kind)
     artifacts.hold(id, artifacts.Artifact(kind, version, data_hash, header, arrays, native, label), signature, module.FORMAT,
                    for_learning=for_learning)
 $python$;

@@ -62,6 +62,7 @@ returns table (
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set jit = off
+set max_parallel_workers_per_gather = 0
 set client_min_messages = warning
 as $$
 #variable_conflict use_column
@@ -74,6 +75,7 @@ declare
     families text [];
     types regtype [];
     missing text;
+    keys text [] := '{}';
     has_keys boolean;
 begin
     asked := internal.named_source(asked, predict_rows.source);
@@ -96,36 +98,36 @@ begin
     inner join pg_temp.scored_column as c on c.name = f.name;
     has_keys := cardinality(asked.key_columns) > 0
         and not exists (select from unnest(asked.key_columns) as k (name) where not exists (select from pg_temp.scored_column as c where c.name = k.name));
+    if has_keys then
+        keys := asked.key_columns;
+    end if;
+    -- Rows become arrays in one pass, keys too: what comes back is in the same order, and nothing is kept aside or joined.
     return query execute format(
         $statement$
-        with listed as materialized (
-            select row_number() over () as n, %1$s as key, %2$s from %3$s
-        ), packed as materialized (
-            select count(*)::int as count, %4$s as numbers, %5$s as texts from listed as s
-        ), scored as materialized (
-            select x.* from packed as p
-            cross join lateral internal.score_rows($1, $2, $3, $4, p.numbers, p.texts, p.count) as x
-            where p.count > 0
-        ), apart as (
-            select u.* from scored as x
-            cross join lateral unnest(x.value::float8[], x.class_number::int[], x.probability::float8[]) with ordinality as u (value, class_number, probability, n)
-        )
-        select l.key, l.n, coalesce($5[a.class_number], case $6 when 'clustering' then (a.value::int)::text else a.value::text end), a.value, a.probability,
-            case when $6 = 'anomaly' then a.class_number = 2 end, $7, $8
-        from apart as a
-        inner join listed as l on l.n = a.n
-        order by l.n
+        select %1$s, u.n, coalesce($5[u.class_number], case $6 when 'clustering' then (u.value::int)::text else u.value::text end), u.value, u.probability,
+            case when $6 = 'anomaly' then u.class_number = 2 end, $7, $8
+        from (
+            select count(*)::int as count, %2$s as numbers, %3$s as texts %4$s
+            from (select %5$s from %6$s) as s
+        ) as p
+        cross join lateral internal.score_rows($1, $2, $3, $4, p.numbers, p.texts, p.count) as x
+        cross join lateral unnest(%7$s x.value::float8[], x.class_number::int[], x.probability::float8[])
+            with ordinality as u (%8$s value, class_number, probability, n)
+        where p.count > 0
         $statement$,
-        case when has_keys then (select format('array[%s]', string_agg(format('source.%I::text', k.name), ', ' order by k.place))
-            from unnest(asked.key_columns) with ordinality as k (name, place)) else 'null::text[]' end,
-        (select string_agg(format('%s as c%s', internal.number_expression(n.family, n.type, n.name, internal.table_zone(asked)), n.place), ', ' order by n.place)
-            from unnest(names, families, types) with ordinality as n (name, family, type, place)),
-        internal.source_clause(asked),
-        (select coalesce('array[' || string_agg(
-            format('string_agg(float8send(coalesce(s.c%s, ''NaN'')), ''''::bytea order by s.n)', n.place), ', ' order by n.place) || ']', '''{}''::bytea[]')
+        case when has_keys then (select format('array[%s]', string_agg(format('u.k%s', k.place), ', ' order by k.place)) from unnest(keys) with ordinality as k (name, place))
+            else 'null::text[]' end,
+        (select coalesce('array[' || string_agg(format('string_agg(float8send(coalesce(s.c%s, ''NaN'')), ''''::bytea)', n.place), ', ' order by n.place) || ']', '''{}''::bytea[]')
             from unnest(families) with ordinality as n (family, place) where n.family <> 'text'),
-        (select coalesce('array[' || string_agg(format('array_agg(s.c%s order by s.n)', n.place), ', ' order by n.place) || ']', '''{}''::text[]')
-            from unnest(families) with ordinality as n (family, place) where n.family = 'text')
+        (select coalesce('array[' || string_agg(format('array_agg(s.c%s)', n.place), ', ' order by n.place) || ']', '''{}''::text[]')
+            from unnest(families) with ordinality as n (family, place) where n.family = 'text'),
+        (select string_agg(format(', array_agg(s.k%1$s) as k%1$s', k.place), '' order by k.place) from unnest(keys) with ordinality as k (name, place)),
+        (select string_agg(format('%s as c%s', internal.number_expression(n.family, n.type, n.name, internal.table_zone(asked)), n.place), ', ' order by n.place)
+            from unnest(names, families, types) with ordinality as n (name, family, type, place))
+        || (select coalesce(string_agg(format(', source.%I::text as k%s', k.name, k.place), '' order by k.place), '') from unnest(keys) with ordinality as k (name, place)),
+        internal.source_clause(asked),
+        (select string_agg(format('p.k%s,', k.place), ' ' order by k.place) from unnest(keys) with ordinality as k (name, place)),
+        (select string_agg(format('k%s,', k.place), ' ' order by k.place) from unnest(keys) with ordinality as k (name, place))
     ) using chosen.model_type, chosen.artifact_id, names, families, classes, header ->> 'task', chosen.version,
         case when chosen.created_date < now() - asked.time_to_live then format('stale: fitted %s ago', date_trunc('minute', now() - chosen.created_date)) end;
 end
