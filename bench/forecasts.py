@@ -12,7 +12,8 @@ part instead, which is what may be looked at while a kind is worked on; --withhe
 one horizon more.
 
 The series (train.csv.gz, test.csv.gz, meta.csv) are looked for in ../shared/data/mcomp beside the
-checkout, or where $MCOMP says.
+checkout, or where $MCOMP says. $MCOMP_OTHERS names a file like train.csv.gz with other series of
+the competitions: kinds that learn from all series learn from these, too, and are scored on the 600.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import gzip
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,28 @@ def read(place: Path, *, withheld: int = 0) -> list[Case]:
     return cases
 
 
+def read_others(*, withheld: int = 0) -> dict[str, list[Floats]]:
+    """Read the series that are only learnt from, by frequency; none where $MCOMP_OTHERS is unset.
+
+    withheld: as many horizons are cut off them, so that they end when those that are scored do.
+    """
+    place = os.environ.get("MCOMP_OTHERS")
+    if not place:
+        return {}
+    values: dict[str, list[float]] = defaultdict(list)
+    facts: dict[str, tuple[str, int]] = {}
+    with gzip.open(place, "rt", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            values[row["unique_id"]].append(float(row["value"]))
+            facts[row["unique_id"]] = row["frequency"], int(row["horizon"])
+    found: dict[str, list[Floats]] = defaultdict(list)
+    for name, (frequency, horizon) in facts.items():
+        past = np.array(values[name][: len(values[name]) - withheld * horizon])
+        if len(past) >= LEAST:
+            found[frequency].append(past)
+    return found
+
+
 # ------------------------------------------------------------------------------------- the scores
 
 
@@ -156,10 +180,16 @@ class Score:
     """Seconds of processor time of learning from all series."""
 
 
-def score(name: str, cases: list[Case], *, learns: bool = False) -> Score:
+def score(
+    name: str,
+    cases: list[Case],
+    *,
+    learns: bool = False,
+    others: Mapping[str, Sequence[Floats]] | None = None,
+) -> Score:
     """Fit a kind to each frequency as one batch; score its forecasts.
 
-    learns: from all series of the frequency first, where the kind does.
+    learns: from all series of the frequency first, where the kind does; others: from these, too.
     """
     model: Any = kind(name)
     options = model.check_options({})
@@ -175,7 +205,9 @@ def score(name: str, cases: list[Case], *, learns: bool = False) -> Score:
         learnt = ()
         if learns:
             started = time.process_time()
-            learnt = (model.learn(batch, horizon, options, no_check, None),)
+            seasons = SEASONS.get(frequency, ())
+            more = [Series(past, seasons) for past in (others or {}).get(frequency, ())]
+            learnt = (model.learn([*batch, *more], horizon, options, no_check, None),)
             result.learning += time.process_time() - started
         started = time.process_time()
         fits = model.fit(batch, horizon, options, no_check, *learnt)
@@ -219,17 +251,27 @@ def run(dsn: str, *, withheld: int = 0, kinds: tuple[str, ...] = KINDS) -> list[
             }
         ]
     cases = read(place, withheld=withheld)
+    others = read_others(withheld=withheld)
     rows: list[Row] = []
     for name in kinds:
         rows += _row(name, cases, withheld)
         if name == "auto":
             rows += _row(name, cases, withheld, learns=True)
+            if others:
+                rows += _row(name, cases, withheld, learns=True, others=others)
     return rows
 
 
-def _row(name: str, cases: list[Case], withheld: int, *, learns: bool = False) -> list[Row]:
+def _row(
+    name: str,
+    cases: list[Case],
+    withheld: int,
+    *,
+    learns: bool = False,
+    others: Mapping[str, Sequence[Floats]] | None = None,
+) -> list[Row]:
     """Score a kind: a row of all series and, of `auto`, one of each frequency."""
-    reached = score(name, cases, learns=learns)
+    reached = score(name, cases, learns=learns, others=others)
     words = f"{name}, learnt" if learns else name
     peer, figure = PEERS.get(name, (None, None))
     total = reached.owa["all"]
@@ -239,10 +281,11 @@ def _row(name: str, cases: list[Case], withheld: int, *, learns: bool = False) -
         if frequency in reached.owa
     ]
     if learns:
-        by.append(f"one model a frequency, {reached.learning:.0f} s of learning")
+        count = len(cases) + sum(map(len, (others or {}).values()))
+        by.append(f"learnt from {count} series in {reached.learning:.0f} s")
     rows: list[Row] = [
         {
-            "name": f"forecasts, {words}, OWA of {len(cases)} series",
+            "name": f"forecasts, {words}{origin(others)}, OWA of {len(cases)} series",
             "ours": f"{total:.3f}",
             "peer": None if figure is None or withheld else f"{figure:.3f} ({peer})",
             "ratio": None if figure is None or withheld else figure / total,
@@ -258,7 +301,7 @@ def _row(name: str, cases: list[Case], withheld: int, *, learns: bool = False) -
         limit = LIMITS.get(frequency)
         rows.append(
             {
-                "name": f"forecasts, {words}, a {frequency.lower()} series",
+                "name": f"forecasts, {words}{origin(others)}, a {frequency.lower()} series",
                 "ours": f"{milliseconds:.1f} ms; {narrow:.0f} and {wide:.0f} % inside",
                 "peer": None,
                 "ratio": None if limit is None else limit / milliseconds,
@@ -267,6 +310,11 @@ def _row(name: str, cases: list[Case], withheld: int, *, learns: bool = False) -
             }
         )
     return rows
+
+
+def origin(others: Mapping[str, Sequence[Floats]] | None) -> str:
+    """Say in the name of a row that more series were learnt from."""
+    return f" from {sum(map(len, others.values())):,} more" if others else ""
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import importlib.util
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,10 +29,13 @@ from bench.forecasts import (
     PLACE,
     SEASONS,
     Case,
+    Floats,
     errors,
     naive2,
+    origin,
     owa,
     read,
+    read_others,
 )
 from weighhouse.forecasting import KINDS, kind, traits
 from weighhouse.forecasting.contract import (
@@ -84,8 +88,13 @@ def available(name: str) -> bool:
     return name in KINDS and importlib.util.find_spec(NAMES[name][0]) is not None
 
 
-def score(name: str, cases: list[Case]) -> Reached:
-    """Learn each frequency as one model, or fit each of its first series; score the forecasts."""
+def score(
+    name: str, cases: list[Case], others: Mapping[str, Sequence[Floats]] | None = None
+) -> Reached:
+    """Learn each frequency as one model, or fit each of its first series; score the forecasts.
+
+    others: by frequency, series that are only learnt from.
+    """
     model: Any = kind(name)
     learns = traits(name)["learns"]
     options = model.check_options({})
@@ -110,7 +119,9 @@ def score(name: str, cases: list[Case]) -> Reached:
         if learns:
             started = time.process_time()
             learner = cast(LearningKind, model)
-            more = (learner.learn(batch, horizon, options, no_check, None),)
+            seasons = SEASONS.get(frequency, ())
+            known = [Series(past, seasons) for past in (others or {}).get(frequency, ())]
+            more = (learner.learn([*batch, *known], horizon, options, no_check, None),)
             reached.learning += time.process_time() - started
         started = time.perf_counter()
         fits = model.fit(batch, horizon, options, no_check, *more)
@@ -155,17 +166,23 @@ def run(dsn: str, *, withheld: bool = False, kinds: tuple[str, ...] | None = Non
             }
         ]
     cases = read(place, withheld=withheld)
+    others = read_others(withheld=withheld)
+    # Each kind on the series alone, and where there are more to learn from with these.
+    asked = [
+        (name, some)
+        for name in kinds or tuple(NAMES)
+        if available(name)
+        for some in ((None, others) if others and traits(name)["learns"] else (None,))
+    ]
     rows: list[Row] = []
-    for name in kinds or tuple(NAMES):
-        if not available(name):
-            continue
-        reached = score(name, cases)
+    for name, some in asked:
+        reached = score(name, cases, some)
         figure = None if withheld else NAMES[name][1]
         total = reached.owa["all"]
         taken = f"learnt in {reached.learning:.0f} s; " if reached.learning else ""
         rows.append(
             {
-                "name": f"kinds, {name}, OWA of {reached.series} series",
+                "name": f"kinds, {name}{origin(some)}, OWA of {reached.series} series",
                 "ours": f"{total:.3f}",
                 "peer": None if figure is None else f"{figure:.3f} (own model of that sort)",
                 "ratio": None if figure is None else figure / total,
