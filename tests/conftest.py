@@ -128,10 +128,56 @@ def copied(url: str, template: str) -> Iterator[str]:
     """Lend the DSN of a copy of a closed database."""
     name = f"wh_copy_{uuid.uuid4().hex[:8]}"
     copy_database(url, template, name)
+    copy = in_database(url, name)
     try:
-        yield in_database(url, name)
+        yield copy
     finally:
+        if idle := _idle.pop(copy, None):
+            idle.close()
         drop_database(url, name)
+
+
+# Sessions nobody uses now, by DSN.
+_idle: dict[str, psycopg.Connection[Any]] = {}
+
+# The memory of a session; its code stays, which takes longer to load than most tests last.
+FORGET = """do language plpython3u $$
+import sys
+for name, module in list(sys.modules.items()):
+    if name.startswith("weighhouse."):
+        for kept in list(vars(module).values()):
+            if type(kept).__name__ == "Remembered":
+                kept.clear()
+                kept.hits = kept.misses = kept.evictions = 0
+if signing := sys.modules.get("weighhouse.signing"):
+    signing._keys.clear()
+$$"""
+
+
+@contextmanager
+def session(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a session as good as new; what is not committed is rolled back.
+
+    What it set, prepared, locked and remembered is forgotten afterwards: only the server's process
+    and the Python it has loaded go on, for the next who asks for this database.
+    """
+    connection = _idle.pop(url, None)
+    if connection is None or connection.closed:
+        connection = psycopg.connect(url)
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        connection.rollback()
+        connection.autocommit = True
+        connection.execute("discard all")
+        connection.execute(FORGET)
+        connection.autocommit = False
+        _idle[url] = connection
+    except psycopg.OperationalError:  # the test ended it
+        connection.close()
 
 
 def _import(url: str) -> None:
@@ -194,6 +240,5 @@ def shared_url(server_url: str, template: str) -> Iterator[str]:
 @pytest.fixture
 def db(shared_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose work is rolled back after the test."""
-    with psycopg.connect(shared_url) as connection:
+    with session(shared_url) as connection:
         yield connection
-        connection.rollback()

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import copied
+from tests.conftest import copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -36,9 +36,8 @@ def fitted(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(fitted: str) -> Iterator[Connection]:
-    with domain.connect(fitted) as db:
+    with session(fitted) as db:
         yield db
-        db.rollback()
 
 
 def shrinkage(db: Connection, item: str = ITEM, **more: Any) -> domain.Row:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import admin, copied
+from tests.conftest import admin, copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -35,9 +35,8 @@ def versions(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(versions: str) -> Iterator[Connection]:
-    with domain.connect(versions) as db:
+    with session(versions) as db:
         yield db
-        db.rollback()
 
 
 def trail(db: Connection, table: str) -> list[domain.Row]:

@@ -16,7 +16,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, ROOT, copied
+from tests.conftest import EXAMPLES, ROOT, copied, session
 from tests.db import domain
 from tests.db.domain import Connection, balance
 from weighhouse.curves import FAMILIES
@@ -41,9 +41,8 @@ def statements(server_url: str, imported: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(statements: str) -> Iterator[Connection]:
-    with domain.connect(statements) as db:
+    with session(statements) as db:
         yield db
-        db.rollback()
 
 
 def loss(true: dict[str, Any], days: float) -> float:
