@@ -20,6 +20,9 @@ from loader.reading import ReadOptions
 # A job in the background ignores Ctrl-C, and so would every command the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The commands they start would compile the loader anew, each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = Path(os.environ.get("WEIGHHOUSE_SHARED", ROOT.parent / "shared"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import random
 import re
 import shlex
@@ -19,7 +18,8 @@ import pytest
 from psycopg import conninfo
 
 from tests.conftest import ROOT
-from tests.loader.test_cli import HEAD, command, movements, one, run
+from tests.loader.command_line import command, one, run
+from tests.loader.test_cli import HEAD, movements
 
 STAGED = (
     "select (select count(*) from staging.row) + (select count(*) from staging.stream)"
@@ -138,7 +138,7 @@ def test_interrupted_while_rows_are_judged(
 
 
 def test_progress_without_a_terminal_is_plain_lines_on_stderr(fresh_url: str, big: Path) -> None:
-    environment = {**os.environ, "WEIGHHOUSE_PROGRESS_SECONDS": "0"}
+    environment = {"WEIGHHOUSE_PROGRESS_SECONDS": "0"}
     done = run(fresh_url, "import", str(big), "--timezone", "UTC", env=environment)
     lines = done.stderr.splitlines()
     assert len(lines) >= 3
