@@ -96,6 +96,20 @@ def copy_database(url: str, template: str, name: str) -> None:
             )
 
 
+def rename_database(url: str, name: str, new: str) -> None:
+    """Rename a closed database."""
+    with admin(url) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s",
+            (name,),
+        )
+        connection.execute(
+            sql.SQL("alter database {} rename to {}").format(
+                sql.Identifier(name), sql.Identifier(new)
+            )
+        )
+
+
 def allow_connections(url: str, name: str, allowed: bool) -> None:
     """Open a database, or close it so that it can be copied."""
     with admin(url) as connection:
@@ -106,24 +120,46 @@ def allow_connections(url: str, name: str, allowed: bool) -> None:
         )
 
 
+# Of the whole run: its workers share what takes long to make.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:8]
+
+
 @contextmanager
-def filled(url: str, name: str, fill: Callable[[str], object]) -> Iterator[str]:
-    """Fill a database; lend its name, closed for connections: to be copied."""
-    fill(in_database(url, name))
-    allow_connections(url, name, False)
-    yield name
-    allow_connections(url, name, True)
+def made_once(
+    url: str, what: str, fill: Callable[[str], object], source: str | None = None
+) -> Iterator[str]:
+    """Lend the name of a database closed for connections: to be copied.
+
+    The first worker that needs it makes and fills it, the last one that had it drops it.
+    """
+    name = f"wh_{what}_{RUN}"
+    with admin(url) as holder:
+        holder.execute("select pg_advisory_lock(hashtext(%s))", (name,))
+        if not holder.execute("select from pg_database where datname = %s", (name,)).fetchall():
+            # Complete, or not there under this name.
+            half = f"{name}_half"
+            drop_database(url, half)
+            if source:
+                copy_database(url, source, half)
+            else:
+                holder.execute(sql.SQL("create database {}").format(sql.Identifier(half)))
+            fill(in_database(url, half))
+            allow_connections(url, half, False)
+            rename_database(url, half, name)
+        holder.execute("select pg_advisory_lock_shared(hashtext(%s))", (name,))
+        holder.execute("select pg_advisory_unlock(hashtext(%s))", (name,))
+        yield name
+        holder.execute("select pg_advisory_unlock_shared(hashtext(%s))", (name,))
+        last = holder.execute("select pg_try_advisory_lock(hashtext(%s))", (name,)).fetchone()
+        if last == (True,):
+            drop_database(url, name)
 
 
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """One migrated database, closed for connections."""
-    name = f"wh_template_{uuid.uuid4().hex[:8]}"
-    with admin(server_url) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    with filled(server_url, name, schema.upgrade):
+    with made_once(server_url, "template", schema.upgrade) as name:
         yield name
-    drop_database(server_url, name)
 
 
 @contextmanager
@@ -198,14 +234,14 @@ def _fit(url: str) -> None:
 @pytest.fixture(scope="session")
 def imported(server_url: str, template: str) -> Iterator[str]:
     """The twelve statements of the examples as imported, closed for connections: to be copied."""
-    with copied(server_url, template) as url, filled(server_url, database_of(url), _import) as name:
+    with made_once(server_url, "imported", _import, template) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def fitted(server_url: str, imported: str) -> Iterator[str]:
     """The same, accounted for and fitted; nobody specified a surplus."""
-    with copied(server_url, imported) as url, filled(server_url, database_of(url), _fit) as name:
+    with made_once(server_url, "fitted", _fit, imported) as name:
         yield name
 
 
@@ -245,3 +281,11 @@ def db(shared_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose work is rolled back after the test."""
     with session(shared_url) as connection:
         yield connection
+
+
+@pytest.fixture
+def own_db(shared_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """The same in a session of its own, in which nothing was loaded before."""
+    with psycopg.connect(shared_url) as connection:
+        yield connection
+        connection.rollback()

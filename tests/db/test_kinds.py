@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.conftest import copied
+from tests.conftest import copied, session
 from tests.db.domain import rows, value
 from weighhouse.forecasting import KINDS
 
@@ -105,7 +105,7 @@ def kind(request: pytest.FixtureRequest, shop: str) -> str:
     """Each kind, where the server has what it needs."""
     name: str = request.param
     if name in NEURAL:
-        with psycopg.connect(shop) as db:
+        with session(shop) as db:
             if not python(db, "text", "return str(importlib.util.find_spec('torch') or '')"):
                 pytest.skip("the server has no torch (loader server start --with neural)")
     return name
@@ -138,7 +138,7 @@ def forecasts(db: Connection, model: str, level: float = 0.95) -> dict[str, list
 
 
 def test_a_kind_goes_through_the_whole_of_it(kind: str, shop: str) -> None:
-    with psycopg.connect(shop) as db:
+    with session(shop) as db:
         model = create(db, kind, "shop.sale", f"model of {kind}", SMALL.get(kind, {}))
         first = fit(db, model)
         # Each series has an outcome, whatever it looks like: what cannot be fitted has a baseline.
@@ -188,10 +188,15 @@ def test_a_kind_goes_through_the_whole_of_it(kind: str, shop: str) -> None:
 
 
 def test_a_fit_is_cancelled_within_two_seconds(kind: str, shop: str) -> None:
-    with psycopg.connect(shop, autocommit=True) as db:
+    with (
+        psycopg.connect(shop, autocommit=True) as db,
+        psycopg.connect(shop, autocommit=True) as connection,
+    ):
         model = create(db, kind, "shop.many", f"many of {kind}", {})
         ended: Row = {}
-        connection = psycopg.connect(shop, autocommit=True)
+        if kind in NEURAL:
+            # Nothing interrupts the loading of torch, a few seconds once a session.
+            python(connection, "text", "import torch")
 
         def run() -> None:
             try:
@@ -200,7 +205,6 @@ def test_a_fit_is_cancelled_within_two_seconds(kind: str, shop: str) -> None:
             except psycopg.Error as error:
                 ended["state"] = error.sqlstate
             ended["at"] = time.monotonic()
-            connection.close()
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -210,8 +214,7 @@ def test_a_fit_is_cancelled_within_two_seconds(kind: str, shop: str) -> None:
             if rows(db, "select from bi.fit_progress where pid = %s", pid):
                 break
             time.sleep(0.01)
-        # (Nothing interrupts the loading of torch, a few seconds once a session.)
-        time.sleep(8 if kind in NEURAL else 0.7)
+        time.sleep(0.7)
         asked = time.monotonic()
         db.execute("select pg_cancel_backend(%s)", (pid,))
         thread.join()
