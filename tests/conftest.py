@@ -210,6 +210,9 @@ def session(url: str) -> Iterator[psycopg.Connection[Any]]:
         raise
     try:
         connection.rollback()
+        # At a rollback psycopg forgets what it prepared, too.
+        connection.execute("select")
+        connection.rollback()
         connection.autocommit = True
         connection.execute("discard all")
         connection.execute(FORGET)
