@@ -28,6 +28,28 @@ EXAMPLES = ROOT / "examples"
 SHARED = Path(os.environ.get("WEIGHHOUSE_SHARED", ROOT.parent / "shared"))
 
 
+# The longest files, longest first: the last one to begin is a short one, and no worker ends alone.
+LONG = (
+    *("db/test_kinds", "unit/test_forecasting_contract", "db/test_schema", "loader/test_import"),
+    *("db/test_accounting", "db/test_fit", "db/test_intake", "db/test_learning", "db/test_models"),
+    *("loader/test_cli", "loader/test_models", "db/test_scheduler", "db/test_storage"),
+    *("db/test_retraining", "db/test_expectations", "loader/test_readme", "db/test_jobs"),
+    *("unit/test_tabular", "db/test_dataset_models", "db/test_conventions", "db/test_datasets"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the order below: xdist would begin with the files of the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    places = {ROOT / f"tests/{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The reference data beside the repository; tests that need it are skipped without."""
