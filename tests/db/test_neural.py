@@ -25,8 +25,7 @@ create function pg_temp.learn(kind text, series jsonb, options jsonb, out header
 language plpython3u as $python$
 import json
 import numpy as np
-from weighhousefrom tests import timing
- import forecasting, learnt, pg
+from weighhouse import forecasting, learnt, pg
 from weighhouse.forecasting.contract import Series
 with pg.reporting(plpy):
     model = forecasting.kind(kind)
