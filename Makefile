@@ -1,4 +1,4 @@
-.PHONY: demo test fast lint bench clean
+.PHONY: demo test fast lint ruff types sql server bench clean
 
 VENV := .venv
 LOADER := $(VENV)/bin/loader
@@ -11,17 +11,28 @@ demo: $(VENV)/.ready  ## set up, import twelve weeks of statements, fit, and pri
 	@sh deploy/demo.sh $(LOADER)
 
 test: $(VENV)/.ready  ## set up, lint, and run all tests
-	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs 3 lint server
 	$(VENV)/bin/pytest -n 2 --dist loadfile
 
 fast: $(VENV)/.ready  ## the tests that need no server
 	$(VENV)/bin/pytest tests/unit
 
-lint: $(VENV)/.ready  ## ruff, mypy, sqlfluff
+lint: ruff types sql  ## ruff, mypy, sqlfluff
+
+ruff: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.ready
 	$(VENV)/bin/mypy
+
+sql: $(VENV)/.ready
 	$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar sql
+
+# What the tests would start else, while the rest is linted.
+server: $(VENV)/.ready
+	@test -n "$$TEST_SERVER_URL" || $(LOADER) server status | grep -q "^state: running" \
+		|| $(LOADER) server start --with neural
 
 bench: $(VENV)/.ready  ## repeatable measurements; writes bench/README.md
 	$(VENV)/bin/python -m bench

@@ -20,9 +20,34 @@ from loader.reading import ReadOptions
 # A job in the background ignores Ctrl-C, and so would every command the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The commands they start would compile the loader anew, each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = Path(os.environ.get("WEIGHHOUSE_SHARED", ROOT.parent / "shared"))
+
+
+# The longest files, longest first: the last one to begin is a short one, and no worker ends alone.
+LONG = (
+    *("db/test_kinds", "unit/test_forecasting_contract", "db/test_schema", "loader/test_import"),
+    *("db/test_accounting", "db/test_fit", "db/test_intake", "db/test_learning", "db/test_models"),
+    *("loader/test_cli", "loader/test_models", "db/test_scheduler", "db/test_storage"),
+    *("db/test_retraining", "db/test_expectations", "loader/test_readme", "db/test_jobs"),
+    *("unit/test_tabular", "db/test_dataset_models", "db/test_conventions", "db/test_datasets"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the order below: xdist would begin with the files of the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    places = {ROOT / f"tests/{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +118,20 @@ def copy_database(url: str, template: str, name: str) -> None:
             )
 
 
+def rename_database(url: str, name: str, new: str) -> None:
+    """Rename a closed database."""
+    with admin(url) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s",
+            (name,),
+        )
+        connection.execute(
+            sql.SQL("alter database {} rename to {}").format(
+                sql.Identifier(name), sql.Identifier(new)
+            )
+        )
+
+
 def allow_connections(url: str, name: str, allowed: bool) -> None:
     """Open a database, or close it so that it can be copied."""
     with admin(url) as connection:
@@ -103,24 +142,46 @@ def allow_connections(url: str, name: str, allowed: bool) -> None:
         )
 
 
+# Of the whole run: its workers share what takes long to make.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:8]
+
+
 @contextmanager
-def filled(url: str, name: str, fill: Callable[[str], object]) -> Iterator[str]:
-    """Fill a database; lend its name, closed for connections: to be copied."""
-    fill(in_database(url, name))
-    allow_connections(url, name, False)
-    yield name
-    allow_connections(url, name, True)
+def made_once(
+    url: str, what: str, fill: Callable[[str], object], source: str | None = None
+) -> Iterator[str]:
+    """Lend the name of a database closed for connections: to be copied.
+
+    The first worker that needs it makes and fills it, the last one that had it drops it.
+    """
+    name = f"wh_{what}_{RUN}"
+    with admin(url) as holder:
+        holder.execute("select pg_advisory_lock(hashtext(%s))", (name,))
+        if not holder.execute("select from pg_database where datname = %s", (name,)).fetchall():
+            # Complete, or not there under this name.
+            half = f"{name}_half"
+            drop_database(url, half)
+            if source:
+                copy_database(url, source, half)
+            else:
+                holder.execute(sql.SQL("create database {}").format(sql.Identifier(half)))
+            fill(in_database(url, half))
+            allow_connections(url, half, False)
+            rename_database(url, half, name)
+        holder.execute("select pg_advisory_lock_shared(hashtext(%s))", (name,))
+        holder.execute("select pg_advisory_unlock(hashtext(%s))", (name,))
+        yield name
+        holder.execute("select pg_advisory_unlock_shared(hashtext(%s))", (name,))
+        last = holder.execute("select pg_try_advisory_lock(hashtext(%s))", (name,)).fetchone()
+        if last == (True,):
+            drop_database(url, name)
 
 
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """One migrated database, closed for connections."""
-    name = f"wh_template_{uuid.uuid4().hex[:8]}"
-    with admin(server_url) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    with filled(server_url, name, schema.upgrade):
+    with made_once(server_url, "template", schema.upgrade) as name:
         yield name
-    drop_database(server_url, name)
 
 
 @contextmanager
@@ -128,10 +189,59 @@ def copied(url: str, template: str) -> Iterator[str]:
     """Lend the DSN of a copy of a closed database."""
     name = f"wh_copy_{uuid.uuid4().hex[:8]}"
     copy_database(url, template, name)
+    copy = in_database(url, name)
     try:
-        yield in_database(url, name)
+        yield copy
     finally:
+        if idle := _idle.pop(copy, None):
+            idle.close()
         drop_database(url, name)
+
+
+# Sessions nobody uses now, by DSN.
+_idle: dict[str, psycopg.Connection[Any]] = {}
+
+# The memory of a session; its code stays, which takes longer to load than most tests last.
+FORGET = """do language plpython3u $$
+import sys
+for name, module in list(sys.modules.items()):
+    if name.startswith("weighhouse."):
+        for kept in list(vars(module).values()):
+            if type(kept).__name__ == "Remembered":
+                kept.clear()
+                kept.hits = kept.misses = kept.evictions = 0
+if signing := sys.modules.get("weighhouse.signing"):
+    signing._keys.clear()
+$$"""
+
+
+@contextmanager
+def session(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a session as good as new; what is not committed is rolled back.
+
+    What it set, prepared, locked and remembered is forgotten afterwards: only the server's process
+    and the Python it has loaded go on, for the next who asks for this database.
+    """
+    connection = _idle.pop(url, None)
+    if connection is None or connection.closed:
+        connection = psycopg.connect(url)
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        connection.rollback()
+        # At a rollback psycopg forgets what it prepared, too.
+        connection.execute("select")
+        connection.rollback()
+        connection.autocommit = True
+        connection.execute("discard all")
+        connection.execute(FORGET)
+        connection.autocommit = False
+        _idle[url] = connection
+    except psycopg.OperationalError:  # the test ended it
+        connection.close()
 
 
 def _import(url: str) -> None:
@@ -149,14 +259,14 @@ def _fit(url: str) -> None:
 @pytest.fixture(scope="session")
 def imported(server_url: str, template: str) -> Iterator[str]:
     """The twelve statements of the examples as imported, closed for connections: to be copied."""
-    with copied(server_url, template) as url, filled(server_url, database_of(url), _import) as name:
+    with made_once(server_url, "imported", _import, template) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def fitted(server_url: str, imported: str) -> Iterator[str]:
     """The same, accounted for and fitted; nobody specified a surplus."""
-    with copied(server_url, imported) as url, filled(server_url, database_of(url), _fit) as name:
+    with made_once(server_url, "fitted", _fit, imported) as name:
         yield name
 
 
@@ -194,6 +304,13 @@ def shared_url(server_url: str, template: str) -> Iterator[str]:
 @pytest.fixture
 def db(shared_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose work is rolled back after the test."""
+    with session(shared_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def own_db(shared_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """The same in a session of its own, in which nothing was loaded before."""
     with psycopg.connect(shared_url) as connection:
         yield connection
         connection.rollback()

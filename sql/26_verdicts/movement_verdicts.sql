@@ -28,7 +28,7 @@ begin atomic
         left join staging.meaning as n on n.spelling = r.spelling
         left join staging.stamp as p on p.value = r.posted_at
         left join staging.stamp as b on b.value = r.batch
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     ), sided as (
         select q.line, q.nomenclature_id, q.warehouse_id, q.document_number, q.unit, q.incoming, q.outgoing, q.quantity,
             -- Where the clocks are set a local time may be two moments or none: staging.stamp knows.
@@ -40,7 +40,7 @@ begin atomic
             internal.side_kg(q.incoming, q.outgoing, q.quantity) * internal.unit_factor(q.unit) as in_kg,
             internal.side_kg(q.outgoing, q.incoming, - q.quantity) * internal.unit_factor(q.unit) as out_kg
         from parsed as q
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     ), judged as (
         select t.line, t.nomenclature_id, t.warehouse_id, t.posted_at, t.document_number, t.in_kg, t.out_kg,
             internal.settled_operation(t.operation, t.in_kg, t.out_kg) as operation,
@@ -59,7 +59,7 @@ begin atomic
             case when t.incoming = 'NaN' then 'incoming' when t.outgoing = 'NaN' then 'outgoing' when t.quantity is not null then 'quantity'
                 when t.in_kg > 99999999999 then 'incoming' when t.out_kg > 99999999999 then 'outgoing' else 'quantity' end as quantity_column
         from sided as t
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     )
     select j.line, j.nomenclature_id, j.warehouse_id, j.posted_at, j.operation, j.document_number, j.batch_received_at, j.in_kg, j.out_kg,
         internal.movement_key(j.warehouse_id, j.operation, j.document_number, j.batch_received_at),

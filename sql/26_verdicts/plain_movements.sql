@@ -23,7 +23,7 @@ begin atomic
         from internal.block_rows(plain_movements.place) as s
         inner join kind as k on k.spelling = s.spelling
         where k.operation is not null and coalesce(s.incoming, s.outgoing, s.quantity) is not null
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     ), sided as (
         select q.line, q.spelling, q.document_number, q.has_no_batch,
             case when internal.is_one_moment(q.posted_at, plain_movements.latest, plain_movements.clock_changes) then q.posted_at end as posted_at,
@@ -34,7 +34,7 @@ begin atomic
             case when q.unit is null then internal.side_kg(q.outgoing, q.incoming, - q.quantity)
                 else internal.side_kg(q.outgoing, q.incoming, - q.quantity) * internal.unit_factor(q.unit) end as out_kg
         from parsed as q
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     )
     select t.line, t.spelling, t.posted_at, internal.settled_operation(t.operation, t.in_kg, t.out_kg), coalesce(t.document_number, ''),
         case when t.batch_at is null and t.in_kg > 0 and t.operation <> 'stock_take' then t.posted_at else t.batch_at end,

@@ -12,7 +12,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import EXAMPLES, copied
+from tests.conftest import EXAMPLES, copied, session
 from tests.db import domain
 from tests.db.domain import Connection, balance, movement
 
@@ -45,9 +45,8 @@ def statements(server_url: str, imported: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(statements: str) -> Iterator[Connection]:
-    with domain.connect(statements) as db:
+    with session(statements) as db:
         yield db
-        db.rollback()
 
 
 # -------------------------------------------------------------------------------------- statements

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import copied
+from tests import timing
+from tests.conftest import copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -36,9 +37,8 @@ def fitted(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(fitted: str) -> Iterator[Connection]:
-    with domain.connect(fitted) as db:
+    with session(fitted) as db:
         yield db
-        db.rollback()
 
 
 def shrinkage(db: Connection, item: str = ITEM, **more: Any) -> domain.Row:
@@ -135,12 +135,16 @@ def test_a_curve_that_leaves_nothing_says_so(shop: Connection) -> None:
 )
 def test_impossible_numbers_are_refused_at_once(shop: Connection, question: dict[str, Any]) -> None:
     shrinkage(shop)
-    begun = time.monotonic()
-    with pytest.raises(psycopg.Error) as refused:
-        shrinkage(shop, **question)
-    assert time.monotonic() - begun < 0.1
-    assert refused.value.sqlstate == "22023"
-    assert refused.value.diag.message_hint
+
+    def refused() -> float:
+        begun = time.monotonic()
+        with pytest.raises(psycopg.Error) as error, shop.transaction():
+            shrinkage(shop, **question)
+        assert error.value.sqlstate == "22023"
+        assert error.value.diag.message_hint
+        return time.monotonic() - begun
+
+    assert timing.best(refused, 0.1) < 0.1
 
 
 @pytest.mark.parametrize("ask", ["api.coefficient(%s)", "api.shrinkage(%s, 10)"])
@@ -251,12 +255,16 @@ def test_plans_hold_no_python(shop: Connection, question: str) -> None:
 
 def test_an_answer_takes_milliseconds(shop: Connection) -> None:
     shrinkage(shop)
-    seconds = []
-    for _ in range(20):
-        begun = time.monotonic()
-        shrinkage(shop)
-        seconds.append(time.monotonic() - begun)
-    assert min(seconds) < 0.02
+
+    def answered() -> float:
+        seconds = []
+        for _ in range(20):
+            begun = time.monotonic()
+            shrinkage(shop)
+            seconds.append(time.monotonic() - begun)
+        return min(seconds)
+
+    assert timing.best(answered, 0.02) < 0.02
 
 
 # -------------------------------------------------------------------------------------------- views

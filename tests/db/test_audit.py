@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import admin, copied
+from tests import timing
+from tests.conftest import admin, copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -35,9 +36,8 @@ def versions(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(versions: str) -> Iterator[Connection]:
-    with domain.connect(versions) as db:
+    with session(versions) as db:
         yield db
-        db.rollback()
 
 
 def trail(db: Connection, table: str) -> list[domain.Row]:
@@ -150,17 +150,20 @@ def test_taking_back_a_large_import_costs_no_row_a_row(db: Connection) -> None:
         (number, n),
     )
     # The same deletion without triggers, as the measure.
-    seconds = []
-    for role in ("replica", "origin"):
-        db.execute("savepoint here")
-        db.execute(f"set local session_replication_role = {role}")
-        begun = time.monotonic()
-        db.execute("select * from api.undo_import(%s)", (number,))
-        seconds.append(time.monotonic() - begun)
-        rows = trail(db, "stock_movements")
-        db.execute("rollback to here")
-    assert [row["row_count"] for row in rows] == [n + 1]
-    assert seconds[1] < 3 * seconds[0] + 0.5
+    seconds = {"replica": math.inf, "origin": math.inf}
+    for _ in range(timing.TRIES):
+        for role, shortest in seconds.items():
+            db.execute("savepoint here")
+            db.execute(f"set local session_replication_role = {role}")
+            begun = time.monotonic()
+            db.execute("select * from api.undo_import(%s)", (number,))
+            seconds[role] = min(shortest, time.monotonic() - begun)
+            rows = trail(db, "stock_movements")
+            db.execute("rollback to here")
+        assert [row["row_count"] for row in rows] == [n + 1]
+        if seconds["origin"] < 3 * seconds["replica"] + 0.5:
+            break
+    assert seconds["origin"] < 3 * seconds["replica"] + 0.5
 
 
 # --------------------------------------------------------------------------------------- who may what

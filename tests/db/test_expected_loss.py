@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import copied
+from tests.conftest import copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -27,9 +27,8 @@ def stored(server_url: str, fitted: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(stored: str) -> Iterator[Connection]:
-    with domain.connect(stored) as db:
+    with session(stored) as db:
         yield db
-        db.rollback()
 
 
 def refresh(db: Connection) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from loader import ingest
 from loader.reading import ReadOptions
-from tests.conftest import copied
+from tests.conftest import copied, session
 from tests.db import domain
 from tests.db.domain import Connection
 
@@ -73,9 +73,8 @@ def browsed(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(browsed: str) -> Iterator[Connection]:
-    with domain.connect(browsed) as db:
+    with session(browsed) as db:
         yield db
-        db.rollback()
 
 
 def listed(db: Connection, name: str, **filters: Any) -> list[domain.Row]:

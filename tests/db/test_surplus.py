@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import copied
+from tests.conftest import copied, session
 from tests.db import domain
 from tests.db.domain import Connection, movement
 from tests.db.test_fit import TRUTH
@@ -35,9 +35,8 @@ def statements(server_url: str, fitted: str) -> Iterator[str]:
 
 @pytest.fixture
 def shop(statements: str) -> Iterator[Connection]:
-    with domain.connect(statements) as db:
+    with session(statements) as db:
         yield db
-        db.rollback()
 
 
 def recommend(db: Connection, item: str | None = None) -> dict[str, domain.Row]:

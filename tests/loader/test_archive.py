@@ -23,8 +23,8 @@ import pytest
 from loader import archive
 from loader.errors import IntegrityFailed, Refused, UsageError
 from tests.conftest import ROOT, copied
-from tests.loader.test_cli import movements, one
-from tests.loader.test_datasets import run
+from tests.loader.command_line import one, run
+from tests.loader.test_cli import movements
 
 SECRET = "very-secret-word"
 KEY = "archive-key"

@@ -12,34 +12,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from loader import ingest
 from tests.conftest import EXAMPLES, ROOT
+from tests.loader.command_line import command, one, run, run_process
 
 STATEMENT = EXAMPLES / "vedomost/vedomost_2025-01-06.csv"
 READ_IT = ("--encoding", "cp1251", "--timezone", "Europe/Moscow")
 HEAD = "sku,doc_type,doc_number,doc_time,batch,in_kg,out_kg\n"
-
-
-def command(url: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", "loader", "--dsn", url, *words]
-
-
-def run(url: str, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(url, *words), capture_output=True, encoding="utf-8", cwd=ROOT, check=False, **more
-    )
-
-
-def one(url: str, query: str) -> Any:
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def movements(path: Path, rows: int) -> Path:
@@ -55,7 +38,7 @@ def movements(path: Path, rows: int) -> Path:
 
 
 def test_one_line_a_file_and_the_same_bytes_only_once(fresh_url: str, tmp_path: Path) -> None:
-    done = run(fresh_url, "import", str(STATEMENT), *READ_IT)
+    done = run_process(fresh_url, "import", str(STATEMENT), *READ_IT)
     assert done.returncode == 0
     assert "read 585 = loaded 585 + duplicate 0 + rejected 0" in done.stdout
     renamed = tmp_path / "renamed.csv"
@@ -76,7 +59,7 @@ def test_json_has_the_fields_of_the_line(fresh_url: str) -> None:
 
 
 def test_errors_have_detail_and_hint_and_their_exit_codes(fresh_url: str, tmp_path: Path) -> None:
-    done = run(fresh_url, "import", str(STATEMENT))
+    done = run_process(fresh_url, "import", str(STATEMENT))
     assert done.returncode == 4
     lines = done.stderr.splitlines()
     assert lines[0].startswith("loader: error: vedomost_2025-01-06.csv")
@@ -84,8 +67,8 @@ def test_errors_have_detail_and_hint_and_their_exit_codes(fresh_url: str, tmp_pa
     assert lines[2].startswith("  hint: ") and "--encoding cp1251" in lines[2]
     assert run(fresh_url, "import", str(tmp_path / "none.csv")).returncode == 2
     assert run(fresh_url, "import", str(STATEMENT), "--decimal", "x").returncode == 2
-    assert run(fresh_url, "frobnicate").returncode == 2
-    gone = run("postgresql://nobody:secret-word@127.0.0.1:1/none", "imports", "list")
+    assert run_process(fresh_url, "frobnicate").returncode == 2
+    gone = run_process("postgresql://nobody:secret-word@127.0.0.1:1/none", "imports", "list")
     assert gone.returncode == 3
     assert "secret-word" not in gone.stderr + gone.stdout
 
@@ -320,9 +303,9 @@ def test_a_reader_that_goes_away_is_no_failure(fresh_url: str) -> None:
 
 def test_an_ascii_locale_prints_names_all_the_same(fresh_url: str) -> None:
     run(fresh_url, "import", str(STATEMENT), *READ_IT)
-    done = run(fresh_url, "fit", env={**os.environ, "LANG": "C", "LC_ALL": "C"})
+    done = run_process(fresh_url, "fit", env={**os.environ, "LANG": "C", "LC_ALL": "C"})
     assert done.returncode == 0
-    done = run(fresh_url, "report", env={**os.environ, "LANG": "C", "LC_ALL": "C"})
+    done = run_process(fresh_url, "report", env={**os.environ, "LANG": "C", "LC_ALL": "C"})
     assert done.returncode == 0 and "СКУМБРИЯ Х/К" in done.stdout and "\x1b[" not in done.stdout
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import openpyxl
 import psycopg
 import pytest
 
-from loader import cli, terminal
 from tests.conftest import ROOT, copied
-from tests.loader.test_cli import command, one
+from tests.loader.command_line import command, one, run
 from tests.loader.test_import import start, wait_until
 
 HEAD = "id,amount,city"
@@ -37,25 +32,6 @@ LEFT = (
 def url(server_url: str, template: str) -> Iterator[str]:
     with copied(server_url, template) as copy:
         yield copy
-
-
-def run(url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in this process: most of what a process of its own takes is its start."""
-    out, err = io.StringIO(), io.StringIO()
-    code: object = None
-    signals = signal.getsignal(signal.SIGTERM)
-    terminal.settings.json = False  # what an earlier command was told
-    given, sys.argv = sys.argv, ["loader", "--dsn", url, *words]
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            cli.main()
-    except SystemExit as ended:
-        code = ended.code
-    finally:
-        sys.argv = given
-        signal.signal(signal.SIGTERM, signals)
-    assert isinstance(code, int)
-    return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), err.getvalue())
 
 
 def rows(path: Path, count: int, bad: int | None = None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.loader.test_cli import run
+from tests.loader.command_line import run
 
 
 def test_a_model_is_written_to_a_file_whole_or_not_at_all(fresh_url: str, tmp_path: Path) -> None:

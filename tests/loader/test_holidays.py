@@ -9,7 +9,7 @@ import pytest
 
 from loader import holidays
 from loader.errors import Refused
-from tests.loader.test_cli import one, run
+from tests.loader.command_line import one, run
 
 FILE = (
     "\ufeffCalendar;Day;Name\nRU;2026-01-01;Новый год\nRU;2027-01-01;Новый год\n\n"

@@ -7,7 +7,7 @@ import json
 import psycopg
 
 from tests.conftest import EXAMPLES
-from tests.loader.test_cli import run
+from tests.loader.command_line import run
 
 
 def import_flat(url: str) -> None:

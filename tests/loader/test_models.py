@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.conftest import ROOT
-from tests.loader.test_cli import command, one, run
+from tests.loader.command_line import command, one, run
 
 
 @pytest.fixture

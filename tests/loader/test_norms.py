@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.loader.test_cli import movements, one, run
+from tests.loader.command_line import one, run
+from tests.loader.test_cli import movements
 
 # The rows the domain quotes (order 252, section XXXII, frozen beef; cheese by months).
 HEAD = "product_group,kind,storage_mode,climate_group,days_from,days_to,percent,add_per_day\n"

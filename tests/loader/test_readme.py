@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 
 import psycopg
 import pytest
 
 from tests.conftest import EXAMPLES, ROOT
+from tests.loader.command_line import run
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -24,13 +23,7 @@ def part(name: str) -> str:
 
 def loader(url: str, *words: str) -> str:
     """Run the command as a user does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "loader", "--dsn", url, *words],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=ROOT,
-        check=False,
-    )
+    done = run(url, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from tests.loader.test_cli import one, run
+from tests.loader.command_line import one, run
 
 
 @pytest.fixture

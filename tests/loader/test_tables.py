@@ -6,7 +6,7 @@ import json
 
 import psycopg
 
-from tests.loader.test_cli import run
+from tests.loader.command_line import run
 
 
 def test_a_model_of_rows(fresh_url: str) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.conftest import ROOT
-from tests.loader.test_cli import command, run
+from tests.loader.command_line import command, run
 
 SLOW = """
 create or replace function internal.job_steps(task text)

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from tests import timing
 from tests.conftest import ROOT
 from weighhouse.errors import BadOptions, MissingRegressor, TooFewObservations
 from weighhouse.forecasting import boosted, kind, lags, traits
@@ -360,12 +361,18 @@ def test_going_on_costs_little_and_is_no_worse(name: str) -> None:
     cut = [replace(series, values=series.values[:100]) for series in whole]
     more = [replace(series, values=series.values[:110]) for series in whole]
     known = model.learn(cut, 10, options, no_check, None)
-    started = time.process_time()
-    again = model.learn(more, 10, options, no_check, None)
-    full = time.process_time() - started
-    started = time.process_time()
-    on = model.learn(more, 10, options, no_check, known)
-    added = time.process_time() - started
+
+    def timed(known: Learnt | None) -> tuple[float, Learnt]:
+        started = time.process_time()
+        result = model.learn(more, 10, options, no_check, known)
+        return time.process_time() - started, result
+
+    full, again = timed(None)
+    added, on = timed(known)
+    for _ in range(timing.TRIES - 1):
+        if added <= full / 5:
+            break
+        full, added = min(full, timed(None)[0]), min(added, timed(known)[0])
     assert added <= full / 5
     assert len(on.arrays["trees_root"]) > len(known.arrays["trees_root"])
     error = {}
@@ -400,10 +407,14 @@ def test_a_cancel_comes_through_within_two_seconds(name: str) -> None:
     # The library is imported: what a session pays once is not measured.
     learnt(name)
     for seconds in (0.0, 1.0):
-        started = time.perf_counter()
-        with pytest.raises(Cancelled):
-            model.learn(many, 12, options, after(seconds), None)
-        assert time.perf_counter() - started < seconds + 2.0
+
+        def cancelled(seconds: float = seconds) -> float:
+            started = time.perf_counter()
+            with pytest.raises(Cancelled):
+                model.learn(many, 12, options, after(seconds), None)
+            return time.perf_counter() - started
+
+        assert timing.best(cancelled, seconds + 2.0) < seconds + 2.0
 
 
 def test_scores_without_the_library(name: str) -> None:

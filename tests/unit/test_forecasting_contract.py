@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from tests import timing
 from weighhouse import artifacts, forecasting
 from weighhouse.errors import BadOptions, TooFewObservations, WeighhouseError
 from weighhouse.forecasting import KINDS
@@ -412,8 +413,11 @@ def test_looks_for_interrupts_often(name: str) -> None:
         series(100 + np.cumsum(rng.normal(size=1500)), 7),
     ]
     model.fit(batch[:1], HORIZON, model.check_options({}), no_check)
-    seen = [time.perf_counter()]
-    model.fit(batch, HORIZON, model.check_options({}), lambda: seen.append(time.perf_counter()))
-    seen.append(time.perf_counter())
+
+    def longest() -> float:
+        seen = [time.perf_counter()]
+        model.fit(batch, HORIZON, model.check_options({}), lambda: seen.append(time.perf_counter()))
+        return float(max(np.diff([*seen, time.perf_counter()])))
+
     # 100 ms is the rule; a shared machine takes its breaks.
-    assert max(np.diff(seen)) < 0.5
+    assert timing.best(longest, 0.5) < 0.5

@@ -1,0 +1,17 @@
+"""Tests of time: other work only makes a measurement longer, so the best one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+TRIES = 5
+
+
+def best(measure: Callable[[], float], limit: float) -> float:
+    """Measure until it is below a limit, a few times at most; give the shortest."""
+    shortest = measure()
+    for _ in range(TRIES - 1):
+        if shortest < limit:
+            break
+        shortest = min(shortest, measure())
+    return shortest
