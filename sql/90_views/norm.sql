@@ -13,7 +13,7 @@ from (
     -- One pattern after the other: more than 32 in turn are compiled anew each time.
     cross join lateral (
         select j.id, j.name, j.product_type from core.nomenclature as j where j.name_key ~* k.match_key
-        offset 0 -- noqa: AM09
+        limit all offset 0 -- noqa: AM09
     ) as i
     inner join core.norms as n on n.matched_by = 'name' and n.match_key = k.match_key
     union all
