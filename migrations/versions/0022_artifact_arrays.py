@@ -9,7 +9,7 @@ down_revision = "0021"
 def upgrade() -> None:
     run(r"""
 comment on column cache.model_artifact.arrays is 'Its arrays as safetensors, of earlier releases as .npz; what scores.';
--- No person changes anything here: the audit trail has nothing to tell.
+-- No person changes anything here: the audit trail has nothing to tell. The description was wrong before, too.
 alter table core.settings disable trigger record_change;
 update core.settings
 set description = 'Numbers of an array an export writes out; larger ones leave as the base64 of their .npy.'
@@ -31,9 +31,4 @@ from cache.model_artifact as a
 where a.id = v.artifact_id and substr(a.arrays, 1, 2) <> 'PK';
 update cache.model_artifact set invalidated_at = now() where substr(arrays, 1, 2) <> 'PK' and invalidated_at is null;
 comment on column cache.model_artifact.arrays is 'Its arrays, as .npz; what scores.';
-alter table core.settings disable trigger record_change;
-update core.settings
-set description = 'Numbers of an array an export writes out; larger ones leave as the base64 of their .npz.'
-where name = 'export.max_numbers';
-alter table core.settings enable trigger record_change;
 """)
