@@ -11,6 +11,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from loader import schema
 from tests.db.domain import rows, value
 from tests.db.test_models import MONTHS, create, fit, one, refused, sold
 from weighhouse.learnt import pack
@@ -243,6 +244,30 @@ def test_the_fitted_series_that_hang_on_an_artifact_go_with_it(db: Connection) -
     assert value(db, "select count(*) from core.run_outcome where ml_model_id = %s", first) == 0
     # What is in force forecasts on.
     assert value(db, "select count(*) from api.forecast('sales', horizon => 5)") == 10
+
+
+def test_a_release_that_cannot_read_the_arrays_finds_them_void(fresh_url: str) -> None:
+    with psycopg.connect(fresh_url) as db:
+        fitted(db, 1)
+        new, old = artifact(db, version=1), artifact(db, kind="linear")
+        buffer = io.BytesIO()
+        np.savez(buffer, weights=np.arange(3.0))
+        db.execute(
+            "update cache.model_artifact set arrays = %s where id = %s", (buffer.getvalue(), old)
+        )
+        behind = value(db, "select id from cache.ml_models limit 1")
+        db.execute("update cache.ml_models set artifact_id = %s where id = %s", (new, behind))
+    schema.downgrade(fresh_url, "0021")
+    with psycopg.connect(fresh_url) as db:
+        void = rows(db, "select id from cache.model_artifact where invalidated_at is not null")
+        assert [str(row["id"]) for row in void] == [new]
+        assert value(db, "select artifact_id from core.model_versions where version = 1") is None
+        void = rows(db, "select id from cache.ml_models where invalidated_at is not null")
+        assert [row["id"] for row in void] == [behind]
+    schema.upgrade(fresh_url)
+    with psycopg.connect(fresh_url) as db:
+        # What was void is fitted again.
+        assert fit(db)["fitted_count"] == 1
 
 
 def test_housekeeping_keeps_artifacts_of_the_newest_versions(db: Connection) -> None:
