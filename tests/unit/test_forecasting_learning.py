@@ -16,7 +16,7 @@ from weighhouse import artifacts, signing
 from weighhouse.errors import BadOptions, FromNewerVersion, TooFewObservations, WeighhouseError
 from weighhouse.forecasting import KINDS, backtest, bridge, traits
 from weighhouse.forecasting.contract import Calendar, Regressors, Series, no_check
-from weighhouse.learnt import Learnt, pack, unpack
+from weighhouse.learnt import Learnt
 
 DAY = 86400.0
 NAME = learning_kind.NAME
@@ -149,17 +149,6 @@ def test_learning_gives_a_row_that_opens_again(
         bridge.learn_all(
             "naive", "{}", "{}", DAY, 2, *packed([[1, 3]]), None, None, None, None, no_check
         )
-
-
-def test_arrays_come_back_as_they_were_and_never_as_objects() -> None:
-    arrays = {"b": np.arange(6, dtype=np.int32).reshape(2, 3), "a": np.array([1.5, np.nan])}
-    content = pack(arrays)
-    assert pack(dict(reversed(arrays.items()))) == content
-    back = unpack(content)
-    assert list(back) == ["a", "b"] and back["b"].dtype == np.int32
-    np.testing.assert_array_equal(back["a"], arrays["a"])
-    with pytest.raises(ValueError):
-        pack({"a": np.array([{}], dtype=object)})
 
 
 def test_regressors_stand_on_their_steps_and_ahead() -> None:
