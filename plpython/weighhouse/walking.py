@@ -211,8 +211,8 @@ def leaves(
     Yields
     ------
     first row, first tree, ndarray of int32, shape (trees, rows)
-        The leaves of a block: their rows of `trees.Trees.value`. Overwritten by the next; blocks
-        come tree by tree for the same rows, in the order of the trees.
+        The leaves of a block: their rows of `trees.Trees.value`. Blocks of the same rows come in
+        the order of the trees.
     """
     end = np.append(root[1:], len(feature))
     gaps = np.isnan(rows)
@@ -229,32 +229,29 @@ def leaves(
         room,
         numbers,
     )
-    for start in range(0, len(rows), room):
-        count = min(room, len(rows) - start)
-        block = slice(start, start + count)
-        memory.rows[:count, :features] = np.where(gaps[block], LOWEST, _ordered(rows[block]))
-        if twice:
-            memory.rows[:count, features:] = np.where(
-                gaps[block], HIGHEST, memory.rows[:count, :features]
-            )
-        for first, last in groups:
+    for first, last in groups:
+        before, after = int(root[first]), int(end[last - 1])
+        own = slice(before, after)
+        leaf = feature[own] < 0
+        of_root = np.repeat(root[first:last] - before, (end - root)[first:last])
+        nodes = memory.nodes[: after - before]
+        nodes["threshold"] = np.where(leaf, HIGHEST, _ordered(threshold[own]))
+        nodes["left"] = BEGIN + 16 * np.where(leaf, np.arange(len(nodes)), of_root + child[own])
+        copy = features * missing_right[own] if twice else 0
+        nodes["number"] = 8 * np.where(leaf, 0, feature[own] + copy)
+        memory.roots[: last - first] = BEGIN + 16 * (root[first:last] - before)
+        for start in range(0, len(rows), room):
             check()
-            before, after = int(root[first]), int(end[last - 1])
-            if start == 0 or len(groups) > 1:
-                own = slice(before, after)
-                place = np.arange(after - before)
-                sizes = (end - root)[first:last]
-                of_root = np.repeat(root[first:last] - before, sizes)
-                leaf = feature[own] < 0
-                nodes = memory.nodes[: after - before]
-                nodes["threshold"] = np.where(leaf, HIGHEST, _ordered(threshold[own]))
-                nodes["left"] = BEGIN + 16 * np.where(leaf, place, of_root + child[own])
-                copy = features * missing_right[own] if twice else 0
-                nodes["number"] = 8 * np.where(leaf, 0, feature[own] + copy)
-                memory.roots[: last - first] = BEGIN + 16 * (root[first:last] - before)
+            block = slice(start, start + room)
+            count = len(rows[block])
+            memory.rows[:count, :features] = np.where(gaps[block], LOWEST, _ordered(rows[block]))
+            if twice:
+                memory.rows[:count, features:] = np.where(
+                    gaps[block], HIGHEST, memory.rows[:count, :features]
+                )
             memory.walk(last - first, -(-count // LANES) * LANES)
             node = (memory.found[: last - first, :count] - BEGIN) >> 4
-            yield start, first, np.take(child[before:after], node, mode="clip")
+            yield start, first, np.take(child[own], node, mode="clip")
 
 
 def _ordered(numbers: NDArray[Any]) -> NDArray[np.int64]:

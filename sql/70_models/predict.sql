@@ -76,7 +76,6 @@ declare
     types regtype [];
     missing text;
     keys text [] := '{}';
-    has_keys boolean;
 begin
     asked := internal.named_source(asked, predict_rows.source);
     asked.key_columns := array(select jsonb_array_elements_text(chosen.options -> 'key_columns'));
@@ -96,9 +95,7 @@ begin
     select array_agg(c.name order by f.place), array_agg(c.family order by f.place), array_agg(c.type order by f.place) into names, families, types
     from jsonb_array_elements_text(chosen.options -> 'features') with ordinality as f (name, place)
     inner join pg_temp.scored_column as c on c.name = f.name;
-    has_keys := cardinality(asked.key_columns) > 0
-        and not exists (select from unnest(asked.key_columns) as k (name) where not exists (select from pg_temp.scored_column as c where c.name = k.name));
-    if has_keys then
+    if asked.key_columns <@ array(select c.name from pg_temp.scored_column as c) then
         keys := asked.key_columns;
     end if;
     -- Rows become arrays in one pass, keys too: what comes back is in the same order, and nothing is kept aside or joined.
@@ -115,7 +112,7 @@ begin
             with ordinality as u (%8$s value, class_number, probability, n)
         where p.count > 0
         $statement$,
-        case when has_keys then (select format('array[%s]', string_agg(format('u.k%s', k.place), ', ' order by k.place)) from unnest(keys) with ordinality as k (name, place))
+        case when cardinality(keys) > 0 then (select format('array[%s]', string_agg(format('u.k%s', k.place), ', ' order by k.place)) from unnest(keys) with ordinality as k (name, place))
             else 'null::text[]' end,
         (select coalesce('array[' || string_agg(format('string_agg(float8send(coalesce(s.c%s, ''NaN'')), ''''::bytea)', n.place), ', ' order by n.place) || ']', '''{}''::bytea[]')
             from unnest(families) with ordinality as n (family, place) where n.family <> 'text'),

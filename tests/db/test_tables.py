@@ -531,6 +531,30 @@ def test_the_numbers_of_the_order_do_not_matter(db: Connection) -> None:
     assert scores[0] == scores[1] and all(math.isfinite(number) for _, number in scores[0])
 
 
+def test_rows_keep_their_keys_where_the_source_has_them(db: Connection) -> None:
+    db.execute("create schema shop")
+    db.execute(
+        'create table shop.lot as select i % 4 as store, case when i % 5 > 0 then i end as "Lot no", sin(i) as a, 2 * sin(i) as y'
+        " from generate_series(1, 60) as i"
+    )
+    db.execute(
+        "select api.create_model('lots', 'shop.lot', value_column => 'y', key_columns => '{store,Lot no}', kind => 'linear')"
+    )
+    db.execute("select api.fit_model('lots')")
+    found = rows(
+        db,
+        "select p.key, p.value from api.predict_rows('lots', 'select * from shop.lot where a > 0.5') as p",
+    )
+    expected = rows(db, 'select array[store::text, "Lot no"::text], y from shop.lot where a > 0.5')
+    assert [row[0] for row in found] == [row[0] for row in expected]
+    assert [row[1] for row in found] == pytest.approx([row[1] for row in expected])
+    assert any(None in row[0] for row in found)
+    # A key in part is none.
+    for source in ("select a from shop.lot", "select store, a from shop.lot"):
+        some = rows(db, "select distinct key from api.predict_rows('lots', %s)", source)
+        assert some == [(None,)]
+
+
 def test_rows_without_a_target_are_grouped_and_the_odd_one_found(db: Connection) -> None:
     db.execute("create schema shop")
     db.execute(
