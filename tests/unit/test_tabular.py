@@ -215,10 +215,6 @@ def test_going_on_is_near_a_full_fit_in_a_fifth_of_the_time(name: str, task: str
 
     slow, full = timed()
     quick, more = timed(known=known)
-    for _ in range(timing.TRIES - 1):
-        if quick <= slow / 5 + 0.15:
-            break
-        slow, quick = min(slow, timed()[0]), min(quick, timed(known=known)[0])
     assert more.is_continued and not full.is_continued
     errors = []
     for fit in (full, more):
@@ -232,7 +228,12 @@ def test_going_on_is_near_a_full_fit_in_a_fifth_of_the_time(name: str, task: str
         else:
             errors.append(float(np.mean((numbers(scores.value) - actual) ** 2)))
     assert errors[1] <= 1.05 * errors[0]
-    assert quick <= slow / 5 + 0.15
+    assert timing.cheaper(
+        quick,
+        slow,
+        again=lambda: (timed(known=known)[0], timed()[0]),
+        enough=lambda quick, slow: quick <= slow / 5 + 0.15,
+    )
 
 
 def test_a_new_class_cannot_be_gone_on_with() -> None:
