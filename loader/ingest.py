@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import queue
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -15,24 +18,22 @@ from psycopg import sql
 
 from loader import __version__, archive, database, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
-from loader.reading import COPY_OPTIONS, NAMES, ReadOptions, Source, Spellings, open_source
+from loader.movements import Accepted, Movements, copy_in, read_blocks
+from loader.reading import COPY_OPTIONS, Kinds, ReadOptions, Source, open_source
 
 T = TypeVar("T")
 
 # One import at a time: staging holds the rows of one file, and who comes second finds the first's.
 LOCK = 0x57454948
 BLOCK_ROWS = 50_000
-STREAM = "staging.stream, staging.spelling, staging.meaning, staging.judged, staging.block"
-EMPTY_STAGING = f"truncate staging.row, staging.norm, staging.stamp, {STREAM}"
+EMPTY_STAGING = (
+    "truncate staging.row, staging.norm, staging.stamp, staging.spelling, staging.meaning"
+)
 ACCEPT = {
-    "movements": "internal.accept_movements",
     "balances": "internal.accept_balances",
     "statement": "internal.accept_statement",
     "norms": "internal.accept_norms",
 }
-# Movements are independent of each other; the other layouts need all their rows at once (totals,
-# first and last).
-STREAMED = {"movements"}
 
 
 @dataclass(frozen=True)
@@ -117,23 +118,17 @@ def import_file(
     """
     with open_source(path, read_options) as source:
         try:
-            result = database.retrying(
+            return database.retrying(
                 lambda: _import(dsn, source, options, dry_run=dry_run, progress=progress)
             )
-            if dry_run:
-                _empty_staging(dsn)
-            return result
         except psycopg.Error as error:
             failure: LoaderError = _explain(error, source)
-            _empty_staging(dsn)
             if not dry_run:
                 _record_failure(dsn, source, str(failure))
             raise failure from error
         except LoaderError as error:
-            if not isinstance(error, (Busy, SchemaMismatch)):
-                _empty_staging(dsn)
-                if not dry_run:
-                    _record_failure(dsn, source, str(error))
+            if not isinstance(error, (Busy, SchemaMismatch)) and not dry_run:
+                _record_failure(dsn, source, str(error))
             raise
 
 
@@ -165,7 +160,7 @@ def _import(
                 )
             if not dry_run:
                 return _archive(connection, source, options, known)
-        result = _load(dsn, connection, source, options, progress, dry_run=dry_run)
+        result = _load(connection, source, options, progress, dry_run=dry_run)
         result.seconds = time.monotonic() - started
         if dry_run:
             connection.rollback()
@@ -273,7 +268,6 @@ def _lock(connection: psycopg.Connection[Any], wait_seconds: int) -> None:
 
 
 def _load(
-    dsn: str,
     connection: psycopg.Connection[Any],
     source: Source,
     options: ImportOptions,
@@ -307,8 +301,10 @@ def _load(
     ).fetchone()
     assert row is not None
     result.import_id = row[0]
-    if source.layout in STREAMED:
-        _accept_stream(dsn, connection, source, settings, result, progress)
+    # Movements are independent of each other; the other layouts need all their rows at once
+    # (totals, first and last).
+    if source.layout == "movements":
+        _accept_stream(connection, source, settings, result, progress)
     else:
         _accept_whole(connection, source, settings, result, progress)
     for line, raw, reason in source.bad_rows:
@@ -340,18 +336,6 @@ def _load(
     return result
 
 
-def _copy(
-    cursor: psycopg.Cursor[Any], table: str, columns: Iterable[str], options: str, data: bytes
-) -> None:
-    statement = sql.SQL("copy {} ({}) from stdin ({})").format(
-        sql.Identifier("staging", table),
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(options),
-    )
-    with cursor.copy(statement) as stream:
-        stream.write(data)
-
-
 def _accept_whole(
     connection: psycopg.Connection[Any],
     source: Source,
@@ -365,7 +349,7 @@ def _accept_whole(
     rows = 0
     with connection.cursor() as cursor:
         for block, count in source.copy_blocks(BLOCK_ROWS):
-            _copy(cursor, table, source.columns, COPY_OPTIONS, block)
+            copy_in(cursor, table, source.columns, COPY_OPTIONS, block)
             rows += count
             progress(source.name, source.bytes_read, source.size_bytes, rows, 0)
         if rows:
@@ -374,97 +358,63 @@ def _accept_whole(
 
 
 def _accept_stream(
-    dsn: str,
     connection: psycopg.Connection[Any],
     source: Source,
     settings: dict[str, Any],
     result: ImportResult,
     progress: Progress,
 ) -> None:
-    """Have one block stored while the next is staged and judged, and the one after it read.
-
-    What is staged is committed by a session of its own, and of no meaning: the facts and the
-    ledger are one transaction of `connection`, and who imports next empties the staging tables.
-    """
+    """Have one block stored while the next is read."""
+    assert result.import_id is not None
+    blocks = read_blocks(
+        source.batches(),
+        lambda: Kinds(source.columns, settings.get("decimal")),
+        lambda: source.bytes_read,
+    )
     with (
-        database.connect(dsn, autocommit=True) as stage,
-        connection.cursor() as cursor,
-        _Ahead(_read(source)) as read,
-        _Ahead(_stage(stage, read, source, settings)) as staged,
+        _streaming(),
+        _Ahead(blocks) as read,
+        Movements(connection, result.import_id, settings) as movements,
     ):
-        for block, done in staged:
-            _accept(cursor, source, settings, result, block)
-            progress(source.name, done, source.size_bytes, result.read, result.rejected)
-        cursor.execute(EMPTY_STAGING)
+        for block in read:
+            _count(result, movements.store(block))
+            progress(source.name, block.bytes_read, source.size_bytes, result.read, result.rejected)
+
+
+@contextlib.contextmanager
+def _streaming() -> Iterator[None]:
+    """Set Python to rows by the million, read by one thread and sent by another.
+
+    The search for cycles looks at texts in vain, and the server should not wait for its next rows
+    until the thread that reads has had its usual five milliseconds.
+    """
+    was_enabled, interval = gc.isenabled(), sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        if was_enabled:
+            gc.enable()
 
 
 def _accept(
-    cursor: psycopg.Cursor[Any],
-    source: Source,
-    settings: dict[str, Any],
-    result: ImportResult,
-    *block: int,
+    cursor: psycopg.Cursor[Any], source: Source, settings: dict[str, Any], result: ImportResult
 ) -> None:
-    arguments = (result.import_id, json.dumps(settings), *block)
-    accept = sql.SQL("select (a).* from {}({}) as a").format(
-        sql.Identifier(*ACCEPT[source.layout].split(".")),
-        sql.SQL(", ").join([sql.Placeholder()] * len(arguments)),
+    accept = sql.SQL("select (a).* from {}(%s, %s) as a").format(
+        sql.Identifier(*ACCEPT[source.layout].split("."))
     )
-    row = cursor.execute(accept, arguments).fetchone()
+    row = cursor.execute(accept, (result.import_id, json.dumps(settings))).fetchone()
     assert row is not None
-    result.read += row[0]
-    result.loaded += row[1]
-    result.duplicate += row[2]
-    result.rejected += row[3]
+    _count(result, Accepted(*row))
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Rows of a file, with the names that come for the first time, as input for COPY."""
-
-    number: int
-    columns: tuple[str, ...]
-    rows: bytes
-    count: int
-    names: bytes
-    first_spelling: int
-    bytes_read: int
-
-
-def _read(source: Source) -> Iterator[_Block]:
-    spellings = Spellings(source.columns)
-    for number, (rows, count) in enumerate(source.copy_blocks(BLOCK_ROWS, spellings), 1):
-        names = spellings.take_new()
-        yield _Block(
-            number, spellings.columns, rows, count, names, spellings.first, source.bytes_read
-        )
-        spellings.forget()
-
-
-def _stage(
-    connection: psycopg.Connection[Any],
-    blocks: Iterable[_Block],
-    source: Source,
-    settings: dict[str, Any],
-) -> Iterator[tuple[int, int]]:
-    connection.execute("set lock_timeout = '60s'")
-    connection.execute(f"truncate {STREAM}")
-    with connection.cursor() as cursor:
-        for block in blocks:
-            if block.names:
-                _copy(cursor, "spelling", ("number", *NAMES), "format text", block.names)
-            _copy(cursor, "stream", block.columns, COPY_OPTIONS, block.rows)
-            cursor.execute(
-                "select internal.judge_movements(%s, %s, %s, %s, %s)",
-                (
-                    block.number,
-                    block.first_spelling,
-                    block.count,
-                    "quantity" in source.columns,
-                    json.dumps(settings),
-                ),
-            )
-            yield block.number, block.bytes_read
+def _count(result: ImportResult, accepted: Accepted) -> None:
+    result.read += accepted.read
+    result.loaded += accepted.loaded
+    result.duplicate += accepted.duplicate
+    result.rejected += accepted.rejected
 
 
 class _Ahead(Generic[T]):
@@ -595,18 +545,6 @@ def _lineage(connection: psycopg.Connection[Any], result: ImportResult) -> None:
             __version__,
         ),
     )
-
-
-def _empty_staging(dsn: str) -> None:
-    """Give back the room that staged rows take; another import, now or later, does it as well."""
-    try:
-        with database.connect(dsn) as connection:
-            free = connection.execute("select pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone()
-            if free is not None and free[0]:
-                connection.execute("set local lock_timeout = '1s'")
-                connection.execute(EMPTY_STAGING)
-    except (LoaderError, psycopg.Error):
-        return
 
 
 def _record_failure(dsn: str, source: Source, message: str) -> None:

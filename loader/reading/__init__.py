@@ -13,11 +13,13 @@ judged in the database; what cannot be carried is counted: each record of the fi
 `flat`, `hierarchy`     rows that are no data; totals and what they contain
 `movements`, `balances`, `statement`    the layouts of facts
 `norms`                 the layout of norms of natural loss
-`copying`               input for COPY, numbers for names
+`spelling`              rows of movements that casts can read, and numbers for their names
+`copying`               input for COPY
 ======================  ==========================================================================
 """
 
-from loader.reading.copying import COPY_OPTIONS, NAMES, Spellings
+from loader.reading.copying import COPY_OPTIONS
+from loader.reading.flat import Batch
 from loader.reading.options import (
     NORM_COLUMNS,
     STAGING_COLUMNS,
@@ -27,17 +29,19 @@ from loader.reading.options import (
     ReadOptions,
 )
 from loader.reading.source import Source, open_source
+from loader.reading.spelling import Kinds, Rows
 
 __all__ = [
     "COPY_OPTIONS",
-    "NAMES",
     "NORM_COLUMNS",
     "STAGING_COLUMNS",
     "BadRow",
+    "Batch",
     "FactLayout",
+    "Kinds",
     "LayoutName",
     "ReadOptions",
+    "Rows",
     "Source",
-    "Spellings",
     "open_source",
 ]

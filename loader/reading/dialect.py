@@ -12,7 +12,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from typing import Protocol
 
 from loader.errors import Refused
@@ -21,7 +21,7 @@ from loader.reading.stream import Text
 
 DELIMITERS = (";", ",", "\t", "|")
 DELIMITER_NAMES = {"\t": "tab"}
-BLOCK = 256 * 1024
+BLOCK = 64 * 1024
 SEP_LINE = re.compile(r'^\ufeff?"?sep=(.)"?\s*$', re.IGNORECASE)
 
 # A cell this long is a quote that was never closed. The setting is one for the whole process.
@@ -68,33 +68,41 @@ class Chunk:
 
 
 class PlainChunk(Chunk):
-    """Records of text without quotes: cut only as far as asked for."""
+    """Records of text without quotes, a line each: cut only as far as asked for."""
 
-    __slots__ = ("_delimiter", "_texts")
+    __slots__ = ("_delimiter", "_text")
 
-    def __init__(self, lines: Sequence[int], texts: list[str], delimiter: str) -> None:
-        super().__init__(lines, [])
-        self._texts = texts
+    def __init__(self, first_line: int, text: str, delimiter: str) -> None:
+        super().__init__(range(first_line, first_line + text.count("\n") + 1), [])
+        self._text = text
         self._delimiter = delimiter
 
     def rows(self) -> list[list[str]]:
         """Return the cells record by record."""
-        return [text.split(self._delimiter) for text in self._texts]
+        return [text.split(self._delimiter) for text in self._text.split("\n")]
 
     def columns(self, widths: range) -> list[Sequence[str]] | None:
         """Return the cells column by column, or None unless all records have one width of these."""
-        found = set(map(str.count, self._texts, repeat(self._delimiter)))
-        if len(found) != 1:
-            return None
-        width = found.pop() + 1
+        mark = self._delimiter
+        end = self._text.find("\n")
+        width = self._text.count(mark, 0, end if end >= 0 else len(self._text)) + 1
         if width not in widths:
             return None
-        cells = self._delimiter.join(self._texts).split(self._delimiter)
-        return [cells[column::width] for column in range(width)]
+        # Each line break as a cell of its own: where all of them stand in one column, every record
+        # has the same width. To cut once is faster than to count and cut line by line.
+        cells = self._text.replace("\n", f"{mark}\n{mark}").split(mark)
+        if cells[width :: width + 1].count("\n") != len(self) - 1:
+            return None
+        if len(cells) != len(self) * (width + 1) - 1:
+            return None
+        return [cells[column :: width + 1] for column in range(width)]
 
     def without(self, count: int) -> Chunk:
         """Return the chunk without its first records."""
-        return PlainChunk(self.lines[count:], self._texts[count:], self._delimiter)
+        texts = self._text.split("\n", count)
+        if len(texts) <= count:
+            return Chunk((), [])
+        return PlainChunk(self.lines[count], texts[count], self._delimiter)
 
 
 class Table(Protocol):
@@ -111,6 +119,16 @@ class Table(Protocol):
     def share_read(self) -> float | None:
         """Tell how much of the current pass is done; None if the bytes taken tell it."""
         ...
+
+
+def _parts(text: str, most: int) -> Iterator[str]:
+    """Cut a text after so many lines."""
+    if text.count("\n") < most:
+        yield text
+        return
+    lines = text.split("\n")
+    for start in range(0, len(lines), most):
+        yield "\n".join(lines[start : start + most])
 
 
 def line_breaks(text: str) -> int:
@@ -149,13 +167,10 @@ class CsvTable:
                 if '"' not in block and "\0" not in block:
                     if "\r" in block:
                         block = block.replace("\r\n", "\n").replace("\r", "\n")
-                    texts = block.split("\n")
-                    if not texts[-1]:
-                        texts.pop()
-                    for start in range(0, len(texts), most):
-                        part = texts[start : start + most]
-                        yield PlainChunk(range(line, line + len(part)), part, self.delimiter)
-                        line += len(part)
+                    for text in _parts(block.removesuffix("\n"), most):
+                        plain = PlainChunk(line, text, self.delimiter)
+                        line += len(plain)
+                        yield plain
                 else:
                     for chunk, after in self._quoted(block, stream, line, report, most):
                         line = after

@@ -56,7 +56,6 @@ class PlainTable:
         self.sheet: str | None = None
         self._skipped = 0
         self.name = data.name
-        self.sha256 = data.sha256
         self.size_bytes = data.size_bytes
         if not data.head:
             raise Refused(f"{self.name}: the file is empty", hint="Export it again.")
@@ -70,6 +69,11 @@ class PlainTable:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes as given; waits for it where it is still being made."""
+        return self.data.sha256
 
     def _open_text(self, options: ReadOptions) -> None:
         if options.sheet is not None:

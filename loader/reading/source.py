@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from loader.errors import Refused, UsageError
 from loader.reading import norms
 from loader.reading.balances import Balances
-from loader.reading.copying import Spellings, copy_text
+from loader.reading.copying import copy_text
 from loader.reading.dialect import (
     DELIMITERS,
     SEP_LINE,
@@ -120,7 +120,6 @@ class Source:
         self._book: Workbook | None = None
         self.name = data.name
         self.path: Path = data.path
-        self.sha256 = data.sha256
         self.size_bytes = data.size_bytes
         self.encoding: str | None = None
         self.delimiter: str | None = None
@@ -148,6 +147,11 @@ class Source:
         else:
             self._reader = Statement(self.name, self._header, preamble)
         self.columns: tuple[str, ...] = self._reader.columns
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes as given; waits for it where it is still being made."""
+        return self._data.sha256
 
     # -- recognition ---------------------------------------------------------------------------
 
@@ -292,7 +296,8 @@ class Source:
             if len(chunk):
                 yield chunk
 
-    def _batches(self, most: int) -> Iterator[Batch]:
+    def batches(self, most: int = ROWS_AT_ONCE) -> Iterator[Batch]:
+        """Read all records from the start by column, at most so many at once."""
         self._report = report = Report()
         if isinstance(self._reader, Movements):
             yield from self._reader.batches(self._chunks(report, most), report)
@@ -310,39 +315,35 @@ class Source:
             One value for each of `columns`: the line number, then texts exactly as in the file;
             None for an empty cell.
         """
-        for batch in self._batches(ROWS_AT_ONCE):
+        for batch in self.batches():
             columns: list[Sequence[str | None]] = [
                 [value or None for value in column] if "" in column else column
                 for column in batch.columns
             ]
             yield from zip(batch.lines, *columns, strict=True)
 
-    def copy_blocks(
-        self, max_rows: int = 50_000, spellings: Spellings | None = None
-    ) -> Iterator[tuple[bytes, int]]:
+    def copy_blocks(self, max_rows: int = 50_000) -> Iterator[tuple[bytes, int]]:
         """Read all records from the start as input for COPY.
 
         Parameters
         ----------
         max_rows : int
             Records in a block at most.
-        spellings : Spellings, optional
-            Numbers that stand for the names; those that a block brings are there when it comes.
 
         Yields
         ------
         tuple of (bytes, int)
             UTF-8 in COPY's text format, to be read ``with (format text, null '')``
-            (`COPY_OPTIONS`) into `columns` (of the spellings), and the number of records in it.
+            (`COPY_OPTIONS`) into `columns`, and the number of records in it.
         """
         parts: list[bytes] = []
         rows = 0
-        for batch in self._batches(min(ROWS_AT_ONCE, max_rows)):
+        for batch in self.batches(min(ROWS_AT_ONCE, max_rows)):
             count = len(batch.lines)
             if rows and rows + count > max_rows:
                 yield b"".join(parts), rows
                 parts, rows = [], 0
-            parts.append(copy_text(batch if spellings is None else spellings.spell(batch)))
+            parts.append(copy_text(batch))
             rows += count
         if rows:
             yield b"".join(parts), rows

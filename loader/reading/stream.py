@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,10 +76,10 @@ class Bytes:
                         self.path = self._spool(pipe)
             self._identity = self._stat()
             with self.path.open("rb") as file:
-                self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                self.size_bytes = file.tell()
-                file.seek(0)
                 head = file.read(2)
+            self.size_bytes = self._identity[2]
+            # Hashed while the text is verified.
+            self._hash = _Hash(self.path)
         except FileNotFoundError:
             raise UsageError(f"{given}: no such file") from None
         except PermissionError as exc:
@@ -99,6 +100,11 @@ class Bytes:
             spool.write(piece)
         spool.flush()
         return Path(spool.name)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes as given, hexadecimal."""
+        return self._hash.value()
 
     def _stat(self) -> tuple[int, int, int, int]:
         found = self.path.stat()
@@ -167,9 +173,39 @@ class Bytes:
 
     def close(self) -> None:
         """Give back temporary files."""
+        self._hash.end()
         for spool in self._spools:
             spool.close()
         self._spools.clear()
+
+
+class _Hash:
+    """Hashes a file in a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._value = ""
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with self._file:
+                self._value = hashlib.file_digest(self._file, "sha256").hexdigest()
+        except OSError as failure:
+            self._failure = failure
+
+    def end(self) -> None:
+        """Wait for the thread, not for a value."""
+        self._thread.join()
+
+    def value(self) -> str:
+        """Wait for the hash."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._value
 
 
 class Text:
@@ -225,8 +261,8 @@ class Text:
 
     def _verify(self) -> None:
         decoder = codecs.getincrementaldecoder(self._codec)()
-        taken = lines = length = 0
-        beyond_ascii = ends_in_cr = False
+        taken = length = 0
+        beyond_ascii = False
         with self.source.binary() as stream:
             while True:
                 piece = stream.read(PIECE)
@@ -234,28 +270,38 @@ class Text:
                 try:
                     text = decoder.decode(piece, final=not piece)
                 except UnicodeDecodeError as exc:
-                    lines += exc.object.count(b"\n", 0, exc.start)
-                    self._refuse_bytes(exc, taken - pending, lines + 1, beyond_ascii)
+                    line = self._line_after(taken - pending) + exc.object.count(b"\n", 0, exc.start)
+                    self._refuse_bytes(exc, taken - pending, line, beyond_ascii)
                 taken += len(piece)
                 beyond_ascii = beyond_ascii or not text.isascii()
                 self.has_text = self.has_text or bool(text.strip())
                 # A look at the bytes is ten times faster than one at the text.
                 self.has_nul = self.has_nul or (b"\0" in piece and "\0" in text)
-                lines += text.count("\n") - (ends_in_cr and text.startswith("\n"))
-                if "\r" in text:
-                    lines += text.count("\r") - text.count("\r\n")
-                ends_in_cr = text.endswith("\r") or (ends_in_cr and not text)
                 last = max(text.rfind("\n"), text.rfind("\r"))
                 length = length + len(text) if last < 0 else len(text) - last - 1
                 if length > MAX_LINE:
                     raise Refused(
-                        f"{self.source.name}:{lines + 1}: the line is longer than"
+                        f"{self.source.name}:{self._line_after(taken)}: the line is longer than"
                         f" {MAX_LINE // 1024 // 1024} MiB",
                         detail="No table has such a line; the line breaks may be lost.",
                         hint="Export the file again.",
                     )
                 if not piece:
                     return
+
+    def _line_after(self, size: int) -> int:
+        """Give the line that goes on after so many bytes; counted only where one is to be named."""
+        decoder = codecs.getincrementaldecoder(self._codec)()
+        breaks = 0
+        ends_in_cr = False
+        with self.source.binary() as stream:
+            while size and (piece := stream.read(min(size, PIECE))):
+                size -= len(piece)
+                text = decoder.decode(piece)
+                breaks += text.count("\n") - (ends_in_cr and text.startswith("\n"))
+                breaks += text.count("\r") - text.count("\r\n")
+                ends_in_cr = text.endswith("\r") or (ends_in_cr and not text)
+        return breaks + 1
 
     def _refuse_bytes(
         self, exc: UnicodeDecodeError, offset: int, line: int, beyond_ascii: bool

@@ -86,7 +86,7 @@ comment on function internal.point_for_comma(text, text) is
 'Writes a decimal point for a decimal comma, and spoils what PostgreSQL takes for a number and internal.parse_number does not:
 groups of thousands, hexadecimal numbers, infinity.';
 
-create function internal.plain_number(value text, guarded boolean, decimal_mark text)
+create function internal.plain_number(value text, decimal_mark text)
 returns numeric
 language sql stable parallel safe
 return case
@@ -94,14 +94,14 @@ return case
     when plain_number.value = '0' then 0
     -- With a point it is no hexadecimal number, no group of thousands and no comma: most numbers are read here.
     when plain_number.value like '%.%' and plain_number.value not like '%\_%' and coalesce(plain_number.decimal_mark, '.') = '.'
-        then case when not plain_number.guarded or pg_input_is_valid(plain_number.value, 'numeric') then plain_number.value::numeric end
+        then case when pg_input_is_valid(plain_number.value, 'numeric') then plain_number.value::numeric end
     when plain_number.value like '_' and plain_number.value >= '0' and plain_number.value <= '9' then plain_number.value::numeric
-    when not plain_number.guarded or pg_input_is_valid(internal.point_for_comma(plain_number.value, plain_number.decimal_mark), 'numeric')
+    when pg_input_is_valid(internal.point_for_comma(plain_number.value, plain_number.decimal_mark), 'numeric')
         then internal.point_for_comma(plain_number.value, plain_number.decimal_mark)::numeric
 end;
 
-comment on function internal.plain_number(text, boolean, text) is
-'Reads the common spellings of a number with a cast, as internal.parse_number does; NULL (or, unguarded, an error) for others.';
+comment on function internal.plain_number(text, text) is
+'Reads the common spellings of a number with a cast, as internal.parse_number does; NULL for others.';
 
 create function internal.looks_negative(value text)
 returns boolean

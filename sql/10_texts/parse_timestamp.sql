@@ -148,16 +148,16 @@ comment on function internal.is_plain_stamp(text) is
 'Tells whether a text looks like one of the common spellings of a time, which PostgreSQL reads as internal.parse_timestamp does
 (with DateStyle DMY, in the zone of the file).';
 
-create function internal.plain_stamp(value text, guarded boolean)
+create function internal.plain_stamp(value text)
 returns timestamptz
 language sql stable parallel safe
 return case
-    when internal.is_plain_stamp(plain_stamp.value) and (not plain_stamp.guarded or pg_input_is_valid(plain_stamp.value, 'timestamptz'))
+    when internal.is_plain_stamp(plain_stamp.value) and pg_input_is_valid(plain_stamp.value, 'timestamptz')
         then plain_stamp.value::timestamptz
 end;
 
-comment on function internal.plain_stamp(text, boolean) is
-'Reads the common spellings of a time with a cast, in the zone and DateStyle of the session; NULL (or, unguarded, an error) for others.';
+comment on function internal.plain_stamp(text) is
+'Reads the common spellings of a time with a cast, in the zone and DateStyle of the session; NULL for others.';
 
 create function internal.is_one_moment(at timestamptz, latest timestamptz, clock_changes tstzmultirange)
 returns boolean

@@ -1,10 +1,11 @@
 create function internal.classify_product(name text)
-returns core.product_type_mapping
-language sql stable
+returns setof core.product_type_mapping
+language sql stable rows 1
 begin atomic
-    select m
-    from core.product_type_mapping as m
-    where internal.name_key(classify_product.name) ~ m.keywords
+    -- Kept apart (offset), so that the name is spelt out once and not for each rule.
+    select m.*
+    from (select internal.name_key(classify_product.name) as spelt limit all offset 0) as k -- noqa: AM09
+    inner join core.product_type_mapping as m on k.spelt ~ m.keywords
     order by m.rule_order, m.id
     limit 1;
 end;

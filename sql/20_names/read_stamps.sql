@@ -25,7 +25,7 @@ begin
             select t.value, internal.parse_timestamp(t.value, format) as stamp
             from (
                 select v.value,
-                    case when clock_changes is not null then internal.plain_stamp(v.value, true) end as at
+                    case when clock_changes is not null then internal.plain_stamp(v.value) end as at
                 from (
                     select r.posted_at from staging.row as r
                     union select r.batch from staging.row as r

@@ -1,4 +1,4 @@
-create function internal.remember_names(default_warehouse text, time_zone text, first_spelling int default 1, last_spelling int default 2147483647)
+create function internal.remember_names(default_warehouse text, time_zone text)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -7,12 +7,8 @@ as $$
 declare
     known int;
 begin
-    select max(m.spelling) into known from staging.meaning as m;
-    if known < first_spelling then
-        truncate staging.meaning;
-    end if;
-    known := greatest(known, first_spelling - 1);
-    if not exists (select from staging.spelling as s where s.number > known and s.number <= last_spelling) then
+    select coalesce(max(m.spelling), 0) into known from staging.meaning as m;
+    if not exists (select from staging.spelling as s where s.number > known) then
         return;
     end if;
 
@@ -24,7 +20,7 @@ begin
 
     insert into core.warehouses (name, time_zone)
     select distinct coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse), coalesce(remember_names.time_zone, 'UTC')
-    from (select distinct s.warehouse from staging.spelling as s where s.number > known and s.number <= last_spelling and s.item <> '') as n
+    from (select distinct s.warehouse from staging.spelling as s where s.number > known and s.item <> '') as n
     where not exists (
         select from core.warehouses as w
         where w.name = coalesce(internal.normalize_name(n.warehouse), remember_names.default_warehouse)
@@ -35,7 +31,7 @@ begin
     with spelling as materialized (
         select s.item as raw_name, s.product_type as raw_type, min(nullif(s.item_group, '')) as item_group, min(s.number) as number
         from staging.spelling as s
-        where s.number > known and s.number <= last_spelling and s.item <> ''
+        where s.number > known and s.item <> ''
           and not exists (
               select from core.nomenclature_alias as a where a.raw_name = s.item and a.raw_type = s.product_type
           )
@@ -55,11 +51,8 @@ begin
     if found then
         -- A file that says no type means the product it names, whatever its type.
         update pg_temp.new_name as n
-        set nomenclature_id = known.id
-        from (
-            select p.name_key, min(p.id) as id from core.nomenclature as p group by p.name_key having count(*) = 1
-        ) as known
-        where known.name_key = n.name_key and n.raw_type = '';
+        set nomenclature_id = (select min(p.id) from core.nomenclature as p where p.name_key = n.name_key having count(*) = 1)
+        where n.raw_type = '';
 
         insert into core.nomenclature (name, name_key, product_type, product_type_code, item_group, validation_flags)
         select distinct on (n.name_key, n.product_type)
@@ -80,20 +73,18 @@ begin
     insert into staging.meaning (spelling, nomenclature_id, warehouse_id)
     with warehouse as materialized (
         select d.warehouse as raw, w.id
-        from (select distinct s.warehouse from staging.spelling as s where s.number > known and s.number <= last_spelling) as d
+        from (select distinct s.warehouse from staging.spelling as s where s.number > known) as d
         inner join core.warehouses as w on w.name = coalesce(internal.normalize_name(d.warehouse), remember_names.default_warehouse)
     )
     select s.number, a.nomenclature_id, w.id
     from staging.spelling as s
     left join core.nomenclature_alias as a on a.raw_name = s.item and a.raw_type = s.product_type
     left join warehouse as w on w.raw = s.warehouse
-    where s.number > known and s.number <= last_spelling;
+    where s.number > known;
 end
 $$;
 
-comment on function internal.remember_names(text, text, int, int) is
+comment on function internal.remember_names(text, text) is
 'Gives every warehouse and product of staging.spelling its row and every new spelling its alias; fills staging.meaning.
 
-What staging.meaning knows already stays; numbers before first_spelling are of no use any more,
-and those after last_spelling belong to blocks that another session is still staging. default_warehouse stands for rows
-that name none; time_zone is that of new warehouses.';
+What staging.meaning knows already stays. default_warehouse stands for rows that name none; time_zone is that of new warehouses.';

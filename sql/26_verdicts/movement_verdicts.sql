@@ -1,5 +1,5 @@
 create function internal.movement_verdicts(
-    decimal_mark text, is_signed boolean, latest timestamptz, clock_changes tstzmultirange, first_spelling int default 1
+    decimal_mark text, is_signed boolean, latest timestamptz, clock_changes tstzmultirange
 )
 returns table (
     line int, nomenclature_id int, warehouse_id int, posted_at timestamptz, operation text, document_number text,
@@ -10,18 +10,18 @@ begin atomic
     -- Each level computes once what the next uses several times; `offset 0` keeps the planner from merging them.
     with kind as materialized (
         select o.spelling, o.operation, case when o.goes_out and not movement_verdicts.is_signed then -1 else 1 end::numeric as direction
-        from internal.spelled_operations(movement_verdicts.first_spelling) as o
+        from internal.spelled_operations() as o
     ), parsed as (
         select r.line, n.nomenclature_id, n.warehouse_id, k.operation, coalesce(r.document_number, '') as document_number, r.unit,
-            case when movement_verdicts.clock_changes is not null then internal.plain_stamp(r.posted_at, true) end as posted_at,
-            case when movement_verdicts.clock_changes is not null then internal.plain_stamp(r.batch, true) end as batch_at,
+            case when movement_verdicts.clock_changes is not null then internal.plain_stamp(r.posted_at) end as posted_at,
+            case when movement_verdicts.clock_changes is not null then internal.plain_stamp(r.batch) end as batch_at,
             p.at as read_posted_at, case when r.posted_at is null then 'missing_date' else p.problem end as posted_problem,
             b.at as read_batch_at, b.problem as batch_problem,
-            coalesce(internal.plain_number(r.incoming, true, movement_verdicts.decimal_mark),
+            coalesce(internal.plain_number(r.incoming, movement_verdicts.decimal_mark),
                 case when r.incoming is not null then internal.read_number(r.incoming, movement_verdicts.decimal_mark) end) as incoming,
-            coalesce(internal.plain_number(r.outgoing, true, movement_verdicts.decimal_mark),
+            coalesce(internal.plain_number(r.outgoing, movement_verdicts.decimal_mark),
                 case when r.outgoing is not null then internal.read_number(r.outgoing, movement_verdicts.decimal_mark) end) as outgoing,
-            coalesce(internal.plain_number(r.quantity, true, movement_verdicts.decimal_mark),
+            coalesce(internal.plain_number(r.quantity, movement_verdicts.decimal_mark),
                 case when r.quantity is not null then internal.read_number(r.quantity, movement_verdicts.decimal_mark) end) * k.direction as quantity
         from staging.row as r
         left join kind as k on k.spelling = r.spelling
@@ -76,9 +76,9 @@ begin atomic
     from judged as j;
 end;
 
-comment on function internal.movement_verdicts(text, boolean, timestamptz, tstzmultirange, int) is
+comment on function internal.movement_verdicts(text, boolean, timestamptz, tstzmultirange) is
 'Gives the rows of staging.row their values, or the reason to reject them.
 
-Names and operations come from staging.meaning and staging.spelling (from first_spelling on), times from staging.stamp where
-casts do not settle them; NULL clock_changes = all times come from there. What internal.plain_movements accepts gets the same
-values here. is_signed: a quantity that goes out is negative in the file. latest, clock_changes: as in internal.read_stamps.';
+Names and operations come from staging.meaning and staging.spelling, times from staging.stamp where casts do not settle them; NULL
+clock_changes = all times come from there. A row that the loader can store by itself (internal.sided_operations,
+internal.plain_days) gets the same values here. is_signed: a quantity that goes out is negative in the file. latest, clock_changes: as in internal.read_stamps.';

@@ -8,6 +8,7 @@ declare
     zone text := options ->> 'time_zone';
     default_warehouse text := coalesce(options ->> 'warehouse', 'main');
     on_conflict text := coalesce(options ->> 'on_conflict', 'skip');
+    noted text := coalesce(current_setting('weighhouse.noted', true), '');
     result internal.accepted;
     inserted_count bigint;
     offending record;
@@ -129,12 +130,13 @@ begin
                 using errcode = '23505', hint = 'Use --on-conflict skip or update.';
         end if;
     end if;
+    perform set_config('weighhouse.noted', 'yes', true);
     with moved as (
         insert into core.stock_movements as m
-            (posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at, in_kg, out_kg, source_data_id, line, key_hash)
+            (posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at, in_kg, out_kg, source_data_id, line)
         select distinct on (r.nomenclature_id, r.posted_at, k.key_hash)
             r.posted_at, r.nomenclature_id, r.warehouse_id, r.operation, r.document_number, r.batch_at, r.incoming, r.outgoing,
-            accept_statement.source_data_id, r.line, k.key_hash
+            accept_statement.source_data_id, r.line
         from pg_temp.statement_row as r
         cross join lateral (
             select internal.movement_key(r.warehouse_id, r.operation, r.document_number, r.batch_at) as key_hash
@@ -144,9 +146,15 @@ begin
         on conflict (nomenclature_id, posted_at, key_hash) do update
             set in_kg = excluded.in_kg, out_kg = excluded.out_kg, source_data_id = excluded.source_data_id, line = excluded.line
             where on_conflict = 'update' and (m.in_kg, m.out_kg) <> (excluded.in_kg, excluded.out_kg)
-        returning 1
+        returning m.nomenclature_id, m.warehouse_id, m.posted_at
+    ), changed as (
+        insert into core.rollup_pending (source, key_1, key_2, from_time, to_time)
+        select 'movement', v.nomenclature_id, v.warehouse_id, min(v.posted_at), max(v.posted_at)
+        from moved as v
+        group by v.nomenclature_id, v.warehouse_id
     )
     select count(*) into inserted_count from moved;
+    perform set_config('weighhouse.noted', noted, true);
     select count(*) - inserted_count into result.duplicate_count
     from pg_temp.statement_row as r
     where r.record = 'batch' and r.reason is null and (r.incoming, r.outgoing) <> (0, 0);

@@ -1,0 +1,257 @@
+"""How the rows of a movements file are spelt: what casts alone can read, and what kinds there are.
+
+Most rows of most files are spelt plainly: a time such as 2025-01-06 10:00:00, a number such as
+12.5, names that come again and again. Whole columns are looked at, and no cell by itself unless
+something in its column is odd. What the database has to say it is asked once of each distinct thing
+(names, unit and signs of a row: its kind; a day), not once a row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress, repeat
+from operator import itemgetter
+from typing import NamedTuple
+
+from loader.reading.copying import copy_text
+from loader.reading.flat import Batch
+
+# Staging columns whose texts repeat from row to row.
+NAMES = ("item", "product_type", "warehouse", "document_type", "item_group")
+AMOUNTS = ("incoming", "outgoing", "quantity")
+# How many kinds of rows are remembered from block to block, to bound the memory.
+REMEMBERED = 30_000
+
+# Spellings of a time that PostgreSQL reads as internal.parse_timestamp does, with DateStyle DMY;
+# each digit is a 0 here, and the day takes the first ten characters.
+TIMES = frozenset(
+    {
+        "0000-00-00 00:00:00",
+        "00.00.0000 00:00:00",
+        "00.00.0000 0:00:00",
+        "0000-00-00 00:00",
+        "00.00.0000 00:00",
+        "0000-00-00",
+        "00.00.0000",
+    }
+)
+DAY = itemgetter(slice(10))
+AS_ZEROS = str.maketrans("123456789", "000000000")
+
+# A longer number may be too large; one of this length is not.
+LONGEST = 12
+MINUS = re.compile(r"^\s*[-−–(]|-\s*$")
+NONE, ZERO, POSITIVE, NEGATIVE = "n", "0", "+", "-"
+# Every way to write nothing at all, up to the longest number that is looked at.
+SIGNS = {"": NONE} | {
+    "0" * whole + mark + "0" * part: ZERO
+    for mark in ("", ".", ",")
+    for whole in range(LONGEST + 1)
+    for part in range(LONGEST + 1 - whole)
+    if whole + part
+}
+
+
+class Kind(NamedTuple):
+    """What the names, the unit and the signs of a row are; rows of a kind share their meaning."""
+
+    spelling: int
+    """Number of the names in staging.spelling."""
+    unit: str
+    """As the file writes it; empty = none."""
+    signs: tuple[str, str, str]
+    """Of `AMOUNTS`: n (none), 0, + or -."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a movements file by column, as the file spells them.
+
+    Attributes
+    ----------
+    lines : sequence of int
+    kinds : sequence of int
+        Places in `Kinds.all`.
+    cells : dict of sequences of str
+        The staging columns that are no names; an empty text = none.
+    days : frozenset of str
+        Texts of the days they name, where they are spelt plainly.
+    shape : str or None
+        The one shape that all times of ``posted_at`` have, of `TIMES`; None = several.
+    """
+
+    lines: Sequence[int]
+    kinds: Sequence[int]
+    cells: dict[str, Sequence[str]]
+    days: frozenset[str] = frozenset()
+    shape: str | None = None
+
+    def where(self, wanted: Sequence[bool]) -> Rows:
+        """Give those of the rows that are wanted."""
+        return Rows(
+            list(compress(self.lines, wanted)),
+            list(compress(self.kinds, wanted)),
+            {name: list(compress(cells, wanted)) for name, cells in self.cells.items()},
+            self.days,
+            self.shape,
+        )
+
+
+class Kinds:
+    """Numbers the kinds of rows in a file, and tells which rows are spelt plainly.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Staging columns of the batches, ``line`` first.
+    decimal : str or None
+        The mark of the fraction; None = point or comma, as each number has it.
+
+    Attributes
+    ----------
+    all : list of Kind
+        By number.
+    columns : tuple of str
+        Of `staged`: ``line``, ``spelling`` and what is no name.
+    """
+
+    def __init__(self, columns: Sequence[str], decimal: str | None = None) -> None:
+        self._given = columns[1:]
+        self._names = [name for name in NAMES if name in columns]
+        self._amounts = [name for name in AMOUNTS if name in columns]
+        self._has_unit = "unit" in columns
+        self._rest = [name for name in columns[1:] if name not in NAMES]
+        self.columns = ("line", "spelling", *self._rest)
+        marks = decimal if decimal in (".", ",") else ".,"
+        self._digits = f"0123456789{marks}\n".encode()
+        self._number = re.compile(rf"(?:[0-9]+[{marks}]?[0-9]*|[{marks}][0-9]+)")
+        self.all: list[Kind] = []
+        self._spellings: dict[tuple[str, ...], int] = {}
+        self._new: list[tuple[str, ...]] = []
+        self._numbers = _Numbers(self._add)
+
+    def _add(self, key: tuple[str, ...]) -> int:
+        given = dict(zip((*self._names, *(["unit"] if self._has_unit else [])), key, strict=False))
+        names = tuple(given.get(name, "") for name in NAMES)
+        spelling = self._spellings.get(names)
+        if spelling is None:
+            spelling = self._spellings[names] = 1 + len(self._spellings)
+            self._new.append((str(spelling), *names))
+        signs = dict(zip(self._amounts, key[len(given) :], strict=True))
+        incoming, outgoing, quantity = (signs.get(name, NONE) for name in AMOUNTS)
+        self.all.append(Kind(spelling, given.get("unit", ""), (incoming, outgoing, quantity)))
+        return len(self.all) - 1
+
+    def sort(self, batch: Batch) -> tuple[Rows, Rows]:
+        """Tell the rows that casts can read from those to be looked at one by one."""
+        cells = dict(zip(self._given, batch.columns, strict=True))
+        signs = [_signs(cells[name], signed=name == "quantity") for name in self._amounts]
+        units = [cells["unit"]] if self._has_unit else []
+        keys = zip(*(cells[name] for name in self._names), *units, *signs, strict=True)
+        kinds = list(map(self._numbers.__getitem__, keys))
+        odd: set[int] = set()
+        shape = None
+        if "posted_at" in cells:
+            shape, places = _odd_times(cells["posted_at"], may_be_empty=False)
+            odd.update(places)
+        else:
+            odd.update(range(len(batch.lines)))
+        if "batch" in cells:
+            odd.update(_odd_times(cells["batch"], may_be_empty=True)[1])
+        for name in self._amounts:
+            odd.update(self._odd_numbers(cells[name], may_be_negative=name == "quantity"))
+        rows = Rows(batch.lines, kinds, {name: cells[name] for name in self._rest}, shape=shape)
+        if not odd:
+            return _with_days(rows), rows.where([])
+        wanted = [place not in odd for place in range(len(batch.lines))]
+        plain = _with_days(rows.where(wanted))
+        return plain, rows.where([not is_wanted for is_wanted in wanted])
+
+    def _odd_numbers(self, cells: Sequence[str], *, may_be_negative: bool) -> Sequence[int]:
+        text = "\n".join(cells).encode()
+        if (
+            not text.translate(None, self._digits)
+            and not (b"," in text and b"." in text)
+            and text.count(b"\n") == len(cells) - 1
+            and max(map(len, cells)) <= LONGEST
+        ):
+            return ()
+        match = self._number.fullmatch
+        return [
+            place
+            for place, cell in enumerate(cells)
+            if cell
+            and not (
+                len(cell) <= LONGEST
+                and match(cell[1:] if may_be_negative and cell[0] == "-" else cell)
+            )
+        ]
+
+    def staged(self, rows: Rows) -> bytes:
+        """Write rows for staging.row, their names as numbers: input for COPY into `columns`."""
+        spellings = [str(self.all[kind].spelling) for kind in rows.kinds]
+        return copy_text(Batch(rows.lines, [spellings, *(rows.cells[n] for n in self._rest)]))
+
+    def take_new(self) -> bytes:
+        """Give the numbers and `NAMES` not given before as input for COPY, empty texts as such."""
+        new, self._new = self._new, []
+        if not new:
+            return b""
+        numbers, *names = zip(*new, strict=True)
+        numbers, *names = zip(*new, strict=True)
+        return copy_text(Batch(list(map(int, numbers)), list(names)))
+
+    @property
+    def are_many(self) -> bool:
+        """Whether it is time to start anew, to bound the memory."""
+        return len(self.all) > REMEMBERED
+
+
+class _Numbers(dict[tuple[str, ...], int]):
+    """Numbers what comes for the first time."""
+
+    def __init__(self, add: Callable[[tuple[str, ...]], int]) -> None:
+        super().__init__()
+        self._add = add
+
+    def __missing__(self, key: tuple[str, ...]) -> int:
+        number = self[key] = self._add(key)
+        return number
+
+
+def looks_negative(number: str) -> bool:
+    """Tell whether a number is spelt with a minus, before, behind or as brackets."""
+    return MINUS.search(number) is not None
+
+
+def _signs(cells: Sequence[str], *, signed: bool) -> list[str]:
+    signs = list(map(SIGNS.get, cells, repeat(POSITIVE)))
+    if signed and "-" in "".join(cells):
+        for place, cell in enumerate(cells):
+            if cell[:1] == "-" and SIGNS.get(cell[1:]) is None:
+                signs[place] = NEGATIVE
+            elif cell[:1] == "-":
+                signs[place] = SIGNS[cell[1:]]
+    return signs
+
+
+def _odd_times(cells: Sequence[str], *, may_be_empty: bool) -> tuple[str | None, Sequence[int]]:
+    """Give the one shape of a column, and the places of cells that are no plainly spelt times."""
+    text = "\n".join(cells).translate(AS_ZEROS)
+    shape = cells[0].translate(AS_ZEROS)
+    if shape in TIMES and text == "\n".join(repeat(shape, len(cells))):
+        return shape, ()
+    shapes = text.split("\n")
+    allowed = TIMES | {""} if may_be_empty else TIMES
+    if len(shapes) == len(cells) and allowed.issuperset(shapes):
+        return None, ()
+    odd = [place for place, cell in enumerate(cells) if cell.translate(AS_ZEROS) not in allowed]
+    return None, odd
+
+
+def _with_days(rows: Rows) -> Rows:
+    texts = [rows.cells[name] for name in ("posted_at", "batch") if name in rows.cells]
+    days = frozenset(chain.from_iterable(map(DAY, cells) for cells in texts)) - {""}
+    return replace(rows, days=days)
