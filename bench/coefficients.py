@@ -334,8 +334,9 @@ def store_movements(connection: psycopg.Connection[Any], shop: Shop) -> int:
     line = 0
     columns = (
         "posted_at, nomenclature_id, warehouse_id, operation, document_number, batch_received_at,"
-        " in_kg, out_kg, source_data_id, line, key_hash"
+        " in_kg, out_kg, source_data_id, line"
     )
+    connection.execute("set weighhouse.noted = 'yes'")
     with connection.cursor().copy(f"copy core.stock_movements ({columns}) from stdin") as copy:
         for at, item, operation, batch, came, went in shop.movements:
             told = ["\\N" if not b else s for b, s in zip(batch, stamps(batch), strict=True)]
@@ -346,11 +347,21 @@ def store_movements(connection: psycopg.Connection[Any], shop: Shop) -> int:
             ):  # fmt: skip
                 line += 1
                 lines.append(
-                    f"{when}\t{i}\t1\t{operation}\t{line}\t{of}\t{into}\t{out}\t{source}\t{line}"
-                    f"\t{line}\n"
+                    f"{when}\t{i}\t1\t{operation}\t{line}\t{of}\t{into}\t{out}\t{source}\t{line}\n"
                 )
             copy.write("".join(lines))
+    note_movements(connection)
     return line
+
+
+def note_movements(connection: psycopg.Connection[Any]) -> None:
+    """Note all movements at once, as an import does with its own (weighhouse.noted = yes)."""
+    connection.execute(
+        "insert into core.rollup_pending (source, key_1, key_2, from_time, to_time)"
+        " select 'movement', nomenclature_id, warehouse_id, min(posted_at), max(posted_at)"
+        " from core.stock_movements group by nomenclature_id, warehouse_id"
+    )
+    connection.execute("set weighhouse.noted = ''")
 
 
 @contextmanager

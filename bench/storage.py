@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from bench.coefficients import database
+from bench.coefficients import database, note_movements
 
 Row = dict[str, Any]
 
@@ -30,15 +30,15 @@ select 'item ' || i, (array['fresh', 'salted', 'frozen', 'dried', 'hot_smoked', 
 """
 MOVEMENTS = """
 insert into core.stock_movements
-    (posted_at, nomenclature_id, warehouse_id, operation, in_kg, out_kg, source_data_id, line, key_hash)
+    (posted_at, nomenclature_id, warehouse_id, operation, in_kg, out_kg, source_data_id, line, document_number)
 select '2025-01-01'::timestamptz + (i::float8 / {rows} * 365) * interval '1 day', 1 + (i * 7919::bigint) % 1000, 1 + i / 7 % 10,
-    case when i % 8 = 0 then 'receipt' else 'sale' end, case when i % 8 = 0 then 7 else 0 end, case when i % 8 = 0 then 0 else 0.777 end, 1, i, i
+    case when i % 8 = 0 then 'receipt' else 'sale' end, case when i % 8 = 0 then 7 else 0 end, case when i % 8 = 0 then 0 else 0.777 end, 1, i, i::text
 from generate_series({first}, {last}) as i
 """
 LATE = """
 insert into core.stock_movements
-    (posted_at, nomenclature_id, warehouse_id, operation, in_kg, source_data_id, line, key_hash)
-values ('2025-01-10 10:00+00'::timestamptz + %s * interval '29 days', %s, 1, 'receipt', 1, 1, 1, -%s)
+    (posted_at, nomenclature_id, warehouse_id, operation, in_kg, source_data_id, line, document_number)
+values ('2025-01-10 10:00+00'::timestamptz + %s * interval '29 days', %s, 1, 'receipt', 1, 1, 1, 'late ' || %s)
 """
 QUESTIONS = {
     "all stores by day, 90 days": "select time, store, sum(sold_kg), sum(incoming_kg) from bi.store_day where time >= '2025-10-01' group by time, store",
@@ -64,9 +64,11 @@ def measure(dsn: str, rows: int) -> tuple[float, float, float, dict[str, float],
     """Give seconds: the first refresh, one late row, one with the rows pending; the questions; sizes."""
     with database(dsn) as connection:
         connection.execute(SHOP)
+        connection.execute("set weighhouse.noted = 'yes'")
         for first in range(1, rows + 1, 1_000_000):
             last = min(first + 999_999, rows)
             connection.execute(MOVEMENTS.format(rows=rows, first=first, last=last))
+        note_movements(connection)
         connection.execute("vacuum analyze core.stock_movements")
         everything = seconds(connection, "call api.refresh_aggregates()")
         connection.execute("vacuum analyze core.rollup_pending")

@@ -16,10 +16,17 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from psycopg import sql
 
-from loader import __version__, archive, database, schema
+from loader import __version__, archive, database, movements, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
-from loader.movements import Accepted, Movements, copy_in, read_blocks
-from loader.reading import COPY_OPTIONS, Kinds, ReadOptions, Source, open_source
+from loader.movements import Accepted, copy_in
+from loader.reading import (
+    COPY_OPTIONS,
+    ROWS_AT_ONCE,
+    Kinds,
+    ReadOptions,
+    Source,
+    open_source,
+)
 
 T = TypeVar("T")
 
@@ -366,18 +373,18 @@ def _accept_stream(
 ) -> None:
     """Have one block stored while the next is read."""
     assert result.import_id is not None
-    blocks = read_blocks(
-        source.batches(),
+    blocks = movements.read_blocks(
+        source.batches(min(ROWS_AT_ONCE, movements.BLOCK_ROWS)),
         lambda: Kinds(source.columns, settings.get("decimal")),
         lambda: source.bytes_read,
     )
     with (
         _streaming(),
         _Ahead(blocks) as read,
-        Movements(connection, result.import_id, settings) as movements,
+        movements.Movements(connection, result.import_id, settings) as intake,
     ):
         for block in read:
-            _count(result, movements.store(block))
+            _count(result, intake.store(block))
             progress(source.name, block.bytes_read, source.size_bytes, result.read, result.rejected)
 
 

@@ -21,7 +21,15 @@ from psycopg import sql
 
 from loader.reading import COPY_OPTIONS, Batch, Kinds, Rows
 from loader.reading.copying import escaped
-from loader.reading.spelling import DAY, NAMES, NEGATIVE, NONE, looks_negative
+from loader.reading.spelling import (
+    DAY,
+    NAMES,
+    NEGATIVE,
+    NONE,
+    Plain,
+    looks_negative,
+    part,
+)
 
 # So many rows are stored or refused together.
 BLOCK_ROWS = 40_000
@@ -55,7 +63,7 @@ class Accepted(NamedTuple):
 class Block:
     """Rows of a file, those that casts can read and those to be looked at one by one."""
 
-    plain: list[Rows] = field(default_factory=list)
+    plain: list[Plain] = field(default_factory=list)
     odd: list[Rows] = field(default_factory=list)
     new_names: bytes = b""
     """The names that come for the first time, as input for COPY."""
@@ -84,8 +92,8 @@ def read_blocks(
                 sorting = kinds()
             block = Block(kinds=sorting, starts_anew=anew)
         plain, odd = sorting.sort(batch)
-        block.plain += [plain] if len(plain.lines) else []
-        block.odd += [odd] if len(odd.lines) else []
+        block.plain += [] if plain is None else [plain]
+        block.odd += [] if odd is None else [odd]
     if len(block):
         yield _finished(block, bytes_read())
 
@@ -192,15 +200,15 @@ class Movements:
             self._names.clear()
             self._forget_meanings()
         self._understand(block)
-        plain: list[Rows] = []
+        plain: list[Plain] = []
         odd = list(block.odd)
         for rows in block.plain:
             kept, left = self._part(rows)
-            plain += [kept] if len(kept.lines) else []
-            odd += [left] if len(left.lines) else []
+            plain += [] if kept is None else [kept]
+            odd += [] if left is None else [left]
         loaded = sum(len(rows.lines) for rows in plain)
         if plain and not self._copy(plain):
-            odd, loaded = plain + odd, 0
+            odd, loaded = [*plain, *odd], 0
         rest = self._look_at(odd) if odd else Accepted(0, 0, 0, 0)
         return Accepted(loaded + rest.read, loaded + rest.loaded, rest.duplicate, rest.rejected)
 
@@ -230,7 +238,7 @@ class Movements:
                 (units,),
             )
             self._factors |= dict(self._cursor)
-        days = frozenset().union(*(rows.days for rows in block.plain)) - self._days
+        days = frozenset[str]().union(*(rows.days for rows in block.plain)) - self._days
         if days and self._are_times_plain:
             self._cursor.execute("select internal.plain_days(%s, %s)", (list(days), self._zone))
             row = self._cursor.fetchone()
@@ -250,8 +258,8 @@ class Movements:
                 if sign != NONE and self._names[self._kinds.all[kind].spelling].goes_out:
                     self._outgoing += count
                     self._negative += count if sign == NEGATIVE else 0
-        for rows in block.odd:
-            for kind, cell in zip(rows.kinds, rows.cells["quantity"], strict=True):
+        for odd in block.odd:
+            for kind, cell in zip(odd.kinds, odd.cells["quantity"], strict=True):
                 if cell and self._names[self._kinds.all[kind].spelling].goes_out:
                     self._outgoing += 1
                     self._negative += looks_negative(cell)
@@ -285,22 +293,20 @@ class Movements:
 
     # -- rows that casts can read --------------------------------------------------------------
 
-    def _part(self, rows: Rows) -> tuple[Rows, Rows]:
+    def _part(self, rows: Plain) -> tuple[Plain | None, Rows | None]:
         """Part rows whose names, units and days mean what they say from the others."""
-        none = rows.where([])
         if not self._are_times_plain:
-            return none, rows
-        are_sure = self._odd_days.isdisjoint(rows.days)
-        if are_sure and self._odd_kinds.isdisjoint(rows.kinds):
-            return rows, none
+            return None, rows
+        if self._odd_days.isdisjoint(rows.days) and self._odd_kinds.isdisjoint(rows.present):
+            return rows, None
         texts = [rows.cells[name] for name in ("posted_at", "batch") if name in rows.cells]
         wanted = [
             kind not in self._odd_kinds and self._odd_days.isdisjoint(map(DAY, times))
             for kind, *times in zip(rows.kinds, *texts, strict=True)
         ]
-        return rows.where(wanted), rows.where([not is_wanted for is_wanted in wanted])
+        return part(rows, wanted)
 
-    def _copy(self, blocks: list[Rows]) -> bool:
+    def _copy(self, blocks: list[Plain]) -> bool:
         """Store rows; False if the table refuses one of them, then none is stored."""
         columns = STORED if "document_number" in blocks[0].cells else STORED[:-1]
         statement = sql.SQL("copy core.stock_movements ({}) from stdin").format(
@@ -316,7 +322,7 @@ class Movements:
             self._see(rows)
         return True
 
-    def _stored(self, rows: Rows) -> str:
+    def _stored(self, rows: Plain) -> str:
         """Write rows for `STORED`."""
         times = rows.cells["posted_at"]
         opens = map(self._opens.__getitem__, rows.kinds)
@@ -340,9 +346,9 @@ class Movements:
             columns.append(escaped(rows.cells["document_number"]))
         return "\n".join(map("\t".join, zip(*columns, strict=False))) + "\n"
 
-    def _amounts(self, rows: Rows, side: str) -> Iterable[str]:
+    def _amounts(self, rows: Plain, side: str) -> Iterable[str]:
         """Give what came in or went out of each row, kg, as COPY reads it."""
-        kinds = set(rows.kinds)
+        kinds = rows.present
         if "quantity" not in rows.cells and all(self._meanings[k].factor == 1 for k in kinds):
             if side not in rows.cells:
                 return repeat("0")
@@ -366,15 +372,11 @@ class Movements:
             made.append(amount)
         return made
 
-    def _see(self, rows: Rows) -> None:
+    def _see(self, rows: Plain) -> None:
         """Remember which products the rows are about, and when."""
-        times = rows.cells["posted_at"]
-        # Texts of one shape that starts with the year sort as the times do.
-        in_order = rows.shape is not None and rows.shape.startswith("0000")
-        first, last = (_iso(min(times)), _iso(max(times))) if in_order else span(times)
-        for product in {self._meanings[kind].product for kind in set(rows.kinds)}:
-            seen = self._seen.get(product, (first, last))
-            self._seen[product] = (min(first, seen[0]), max(last, seen[1]))
+        for product in {self._meanings[kind].product for kind in rows.present}:
+            first, last = self._seen.get(product, (rows.first, rows.last))
+            self._seen[product] = (min(first, rows.first), max(last, rows.last))
 
     def _note(self) -> None:
         if self._seen:
@@ -390,9 +392,9 @@ class Movements:
 
     def _look_at(self, odd: Sequence[Rows]) -> Accepted:
         self._cursor.execute("truncate staging.row")
-        for rows in odd:
+        for some in odd:
             copy_in(
-                self._cursor, "row", self._kinds.columns, COPY_OPTIONS, self._kinds.staged(rows)
+                self._cursor, "row", self._kinds.columns, COPY_OPTIONS, self._kinds.staged(some)
             )
         self._cursor.execute(
             "select (a).* from internal.accept_movements(%s, %s, %s) as a",
@@ -414,29 +416,3 @@ def copy_in(
     )
     with cursor.copy(statement) as stream:
         stream.write(data)
-
-
-def span(times: Sequence[str]) -> tuple[str, str]:
-    """Give the first and the last of some plainly spelt times, in ISO 8601."""
-    by_day: dict[str, list[str]] = {}
-    for day in set(map(DAY, times)):
-        by_day.setdefault(_iso(day)[:10], []).append(day)
-    edges = []
-    for edge, best in ((min(by_day), min), (max(by_day), max)):
-        # Texts of one day and length are spelt alike: they sort as the times do.
-        of_day = tuple(by_day[edge])
-        by_length: dict[int, str] = {}
-        for time in times:
-            if time.startswith(of_day):
-                by_length[len(time)] = best(by_length.get(len(time), time), time)
-        edges.append(best(map(_iso, by_length.values())))
-    return edges[0], edges[1]
-
-
-def _iso(time: str) -> str:
-    day, clock = time[:10], time[11:]
-    if day[2] == ".":
-        day = f"{day[6:]}-{day[3:5]}-{day[:2]}"
-    if len(clock) < 6:
-        clock = f"{clock or '00:00'}:00"
-    return f"{day} {clock:0>8}"

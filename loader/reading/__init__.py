@@ -28,12 +28,13 @@ from loader.reading.options import (
     LayoutName,
     ReadOptions,
 )
-from loader.reading.source import Source, open_source
+from loader.reading.source import ROWS_AT_ONCE, Source, open_source
 from loader.reading.spelling import Kinds, Rows
 
 __all__ = [
     "COPY_OPTIONS",
     "NORM_COLUMNS",
+    "ROWS_AT_ONCE",
     "STAGING_COLUMNS",
     "BadRow",
     "Batch",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from operator import itemgetter
 from typing import NamedTuple
@@ -76,17 +76,11 @@ class Rows:
         Places in `Kinds.all`.
     cells : dict of sequences of str
         The staging columns that are no names; an empty text = none.
-    days : frozenset of str
-        Texts of the days they name, where they are spelt plainly.
-    shape : str or None
-        The one shape that all times of ``posted_at`` have, of `TIMES`; None = several.
     """
 
     lines: Sequence[int]
     kinds: Sequence[int]
     cells: dict[str, Sequence[str]]
-    days: frozenset[str] = frozenset()
-    shape: str | None = None
 
     def where(self, wanted: Sequence[bool]) -> Rows:
         """Give those of the rows that are wanted."""
@@ -94,9 +88,35 @@ class Rows:
             list(compress(self.lines, wanted)),
             list(compress(self.kinds, wanted)),
             {name: list(compress(cells, wanted)) for name, cells in self.cells.items()},
-            self.days,
-            self.shape,
         )
+
+
+@dataclass(frozen=True)
+class Plain(Rows):
+    """Rows that casts can read, and what they are about; there is at least one.
+
+    Attributes
+    ----------
+    present : frozenset of int
+        Their kinds.
+    days : frozenset of str
+        Texts of the days they name.
+    first, last : str
+        When they were posted, in ISO 8601 without a zone.
+    """
+
+    present: frozenset[int]
+    days: frozenset[str]
+    first: str
+    last: str
+
+    @classmethod
+    def of(cls, rows: Rows) -> Plain:
+        """Look at rows whose times are all spelt plainly."""
+        times = [rows.cells[name] for name in ("posted_at", "batch") if name in rows.cells]
+        days = frozenset(chain.from_iterable(map(DAY, cells) for cells in times))
+        present = frozenset(rows.kinds)
+        return cls(rows.lines, rows.kinds, rows.cells, present, days - {""}, *span(times[0]))
 
 
 class Kinds:
@@ -144,7 +164,7 @@ class Kinds:
         self.all.append(Kind(spelling, given.get("unit", ""), (incoming, outgoing, quantity)))
         return len(self.all) - 1
 
-    def sort(self, batch: Batch) -> tuple[Rows, Rows]:
+    def sort(self, batch: Batch) -> tuple[Plain | None, Rows | None]:
         """Tell the rows that casts can read from those to be looked at one by one."""
         cells = dict(zip(self._given, batch.columns, strict=True))
         signs = [_signs(cells[name], signed=name == "quantity") for name in self._amounts]
@@ -152,22 +172,16 @@ class Kinds:
         keys = zip(*(cells[name] for name in self._names), *units, *signs, strict=True)
         kinds = list(map(self._numbers.__getitem__, keys))
         odd: set[int] = set()
-        shape = None
         if "posted_at" in cells:
-            shape, places = _odd_times(cells["posted_at"], may_be_empty=False)
-            odd.update(places)
+            odd.update(_odd_times(cells["posted_at"], may_be_empty=False))
         else:
             odd.update(range(len(batch.lines)))
         if "batch" in cells:
-            odd.update(_odd_times(cells["batch"], may_be_empty=True)[1])
+            odd.update(_odd_times(cells["batch"], may_be_empty=True))
         for name in self._amounts:
             odd.update(self._odd_numbers(cells[name], may_be_negative=name == "quantity"))
-        rows = Rows(batch.lines, kinds, {name: cells[name] for name in self._rest}, shape=shape)
-        if not odd:
-            return _with_days(rows), rows.where([])
-        wanted = [place not in odd for place in range(len(batch.lines))]
-        plain = _with_days(rows.where(wanted))
-        return plain, rows.where([not is_wanted for is_wanted in wanted])
+        rows = Rows(batch.lines, kinds, {name: cells[name] for name in self._rest})
+        return part(rows, [place not in odd for place in range(len(kinds))] if odd else None)
 
     def _odd_numbers(self, cells: Sequence[str], *, may_be_negative: bool) -> Sequence[int]:
         text = "\n".join(cells).encode()
@@ -237,21 +251,56 @@ def _signs(cells: Sequence[str], *, signed: bool) -> list[str]:
     return signs
 
 
-def _odd_times(cells: Sequence[str], *, may_be_empty: bool) -> tuple[str | None, Sequence[int]]:
-    """Give the one shape of a column, and the places of cells that are no plainly spelt times."""
+def _odd_times(cells: Sequence[str], *, may_be_empty: bool) -> Sequence[int]:
+    """Give the places of cells that are no plainly spelt times."""
     text = "\n".join(cells).translate(AS_ZEROS)
     shape = cells[0].translate(AS_ZEROS)
     if shape in TIMES and text == "\n".join(repeat(shape, len(cells))):
-        return shape, ()
+        return ()
     shapes = text.split("\n")
     allowed = TIMES | {""} if may_be_empty else TIMES
     if len(shapes) == len(cells) and allowed.issuperset(shapes):
-        return None, ()
-    odd = [place for place, cell in enumerate(cells) if cell.translate(AS_ZEROS) not in allowed]
-    return None, odd
+        return ()
+    return [place for place, cell in enumerate(cells) if cell.translate(AS_ZEROS) not in allowed]
 
 
-def _with_days(rows: Rows) -> Rows:
-    texts = [rows.cells[name] for name in ("posted_at", "batch") if name in rows.cells]
-    days = frozenset(chain.from_iterable(map(DAY, cells) for cells in texts)) - {""}
-    return replace(rows, days=days)
+def part(rows: Rows, wanted: Sequence[bool] | None) -> tuple[Plain | None, Rows | None]:
+    """Part rows that casts can read from the others; no list = all of them are."""
+    if wanted is None:
+        return Plain.of(rows), None
+    odd = rows.where([not is_wanted for is_wanted in wanted])
+    return Plain.of(rows.where(wanted)) if any(wanted) else None, odd if odd.lines else None
+
+
+def span(times: Sequence[str]) -> tuple[str, str]:
+    """Give the first and the last of some plainly spelt times, in ISO 8601."""
+    by_length: dict[int, list[str]] = {}
+    if len(lengths := set(map(len, times))) > 1:
+        for time in times:
+            by_length.setdefault(len(time), []).append(time)
+    else:
+        by_length[lengths.pop()] = list(times)
+    edges = [edge for alike in by_length.values() for edge in _span_of_length(alike)]
+    return min(edges), max(edges)
+
+
+def _span_of_length(times: Sequence[str]) -> tuple[str, str]:
+    # Texts of one length sort as their times do if they start with the year, or name one day.
+    dotted = [time for time in times if time[2] == "."]
+    iso = [time for time in times if time[2] != "."] if dotted else times
+    edges = [_iso(min(iso)), _iso(max(iso))] if iso else []
+    if dotted:
+        by_day: dict[str, str] = {_iso(day)[:10]: day for day in set(map(DAY, dotted))}
+        for edge, best in ((min(by_day), min), (max(by_day), max)):
+            day = by_day[edge]
+            edges.append(_iso(best(time for time in dotted if time.startswith(day))))
+    return min(edges), max(edges)
+
+
+def _iso(time: str) -> str:
+    day, clock = time[:10], time[11:]
+    if day[2] == ".":
+        day = f"{day[6:]}-{day[3:5]}-{day[:2]}"
+    if len(clock) < 6:
+        clock = f"{clock or '00:00'}:00"
+    return f"{day} {clock:0>8}"

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from loader import ingest
+from loader import ingest, movements
 from loader.errors import Refused
-from loader.reading import ReadOptions, copying
+from loader.reading import STAGING_COLUMNS, Batch, Kinds, ReadOptions, spelling
 
 Connection = psycopg.Connection[Any]
 Import = Callable[..., ingest.ImportResult]
@@ -29,23 +29,6 @@ REJECTS = (
     "select e.line, e.reason, e.column_name from core.validation_errors as e"
     " where e.source_data_id = %s order by e.line"
 )
-# What the loader does while it reads.
-NUMBER_NAMES = """
-with named as (
-    select s.line, jsonb_build_array(s.item, s.product_type, s.warehouse, s.document_type, s.item_group) as names
-    from staging.stream as s
-), numbered as (
-    select n.line, dense_rank() over (order by n.names) as number, n.names from named as n
-), spelt as (
-    insert into staging.spelling (number, item, product_type, warehouse, document_type, item_group)
-    select distinct n.number, coalesce(n.names ->> 0, ''), coalesce(n.names ->> 1, ''), coalesce(n.names ->> 2, ''),
-        coalesce(n.names ->> 3, ''), coalesce(n.names ->> 4, '')
-    from numbered as n
-)
-update staging.stream as s
-set spelling = n.number, item = null, product_type = null, warehouse = null, document_type = null, item_group = null
-from numbered as n where n.line = s.line
-"""
 
 
 def a_file(db: Connection) -> int:
@@ -87,23 +70,21 @@ def carefully(
 def quickly(
     db: Connection, rows: Sequence[dict[str, Any]], **options: Any
 ) -> tuple[list[Any], list[Any], Any]:
-    """Have rows judged as a block of a streamed file."""
+    """Have rows stored as the loader does with those of a file."""
+    names = [name for name in STAGING_COLUMNS if any(name in row for row in rows)]
+    columns = [[row.get(name) or "" for row in rows] for name in names]
+    batch = Batch(range(2, len(rows) + 2), columns)
+    blocks = movements.read_blocks(
+        [batch], lambda: Kinds(("line", *names), options.get("decimal")), lambda: 0
+    )
     with db.transaction(force_rollback=True):
         number = a_file(db)
-        stage(db, "stream", rows)
-        db.execute("truncate staging.spelling, staging.meaning, staging.judged, staging.block")
-        db.execute(NUMBER_NAMES)
-        db.execute(
-            "select internal.judge_movements(1, 1, %s, true, %s)", (len(rows), json.dumps(options))
-        )
-        verdict = db.execute(
-            "select (a).* from internal.accept_movements(%s, %s, 1) as a",
-            (number, json.dumps(options)),
-        ).fetchone()
+        with movements.Movements(db, number, options) as intake:
+            verdicts = [intake.store(block) for block in blocks]
         return (
             db.execute(FACTS, (number,)).fetchall(),
             db.execute(REJECTS, (number,)).fetchall(),
-            verdict,
+            tuple(map(sum, zip(*verdicts, strict=True))),
         )
 
 
@@ -129,20 +110,6 @@ STAMPS = [
     "2025-01-06 10:00 PM", "2025-01-06 allballs", "20250106", "Jan 6 2025",
 ]
 # fmt: on
-
-
-def test_names_of_a_block_that_is_still_being_staged_are_left_for_later(db: Connection) -> None:
-    db.execute("truncate staging.spelling, staging.meaning")
-    db.execute(
-        "insert into staging.spelling"
-        " select n, 'ITEM ' || n, '', '', 'sale', '' from generate_series(1, 3) as n"
-    )
-    known = "select array_agg(m.spelling order by 1) from staging.meaning as m where"
-    for last in (1, 2, 3):
-        db.execute("select internal.remember_names('main', 'UTC', 1, %s)", (last,))
-        row = db.execute(f"{known} m.nomenclature_id is not null").fetchone()
-        assert row == (list(range(1, last + 1)),)
-        assert db.execute(f"{known} m.nomenclature_id is null").fetchone() == (None,)
 
 
 @pytest.mark.parametrize("decimal", [None, ",", "."])
@@ -437,9 +404,9 @@ BALANCE_HEAD = (
 def test_blocks_keep_to_themselves_whatever_their_rows_and_names(
     bring: Import, fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Long and short rows share pages across blocks; names are forgotten and numbered again.
-    monkeypatch.setattr(ingest, "BLOCK_ROWS", 300)
-    monkeypatch.setattr(copying, "REMEMBERED", 50)
+    # Names are forgotten and numbered again.
+    monkeypatch.setattr(movements, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(spelling, "REMEMBERED", 50)
     chance = random.Random(3)
     lines = [
         f"P{chance.randrange(40)};{kind};{number};2025-01-{1 + number % 28:02d} 10:00:00;"

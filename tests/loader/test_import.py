@@ -22,16 +22,14 @@ from tests.loader.command_line import command, one, run
 from tests.loader.test_cli import HEAD, movements
 
 STAGED = (
-    "select (select count(*) from staging.row) + (select count(*) from staging.stream)"
+    "select (select count(*) from staging.row) + (select count(*) from staging.stamp)"
     " + (select count(*) from staging.spelling) + (select count(*) from staging.meaning)"
-    " + (select count(*) from staging.stamp) + (select count(*) from staging.judged)"
-    " + (select count(*) from staging.block)"
 )
 BUSY = (
     "select count(*) from pg_stat_activity where application_name = 'loader'"
     " and datname = current_database()"
 )
-JUDGING = BUSY + " and query ~ 'accept_movements' and state = 'active'"
+STORING = BUSY + " and query ~ '^copy core.stock_movements' and state = 'active'"
 ROWS = 120_000
 
 
@@ -76,13 +74,13 @@ def test_the_staging_tables_are_empty_whatever_became_of_the_file(
 
 
 @pytest.mark.slow
-def test_killed_while_rows_are_judged_nothing_is_left_and_a_rerun_completes(
+def test_killed_while_rows_are_stored_nothing_is_left_and_a_rerun_completes(
     fresh_url: str, big: Path
 ) -> None:
     chance = random.Random(2)
     for _ in range(8):
         process = start(fresh_url, "import", str(big), "--timezone", "UTC")
-        wait_until(fresh_url, JUDGING)
+        wait_until(fresh_url, STORING)
         time.sleep(chance.uniform(0, 0.5))
         process.kill()
         process.communicate()
@@ -100,16 +98,13 @@ def test_killed_while_rows_are_judged_nothing_is_left_and_a_rerun_completes(
     assert one(fresh_url, STAGED) == 0
 
 
-@pytest.mark.parametrize("which", ["staging", "judging"])
-def test_either_session_may_be_lost(fresh_url: str, big: Path, which: str) -> None:
+def test_the_session_may_be_lost(fresh_url: str, big: Path) -> None:
     process = start(fresh_url, "import", str(big), "--timezone", "UTC")
-    wait_until(fresh_url, JUDGING)
-    holds_lock = "pid in (select pid from pg_locks where locktype = 'advisory')"
+    wait_until(fresh_url, STORING)
     ended = one(
         fresh_url,
         "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-        " where application_name = 'loader' and datname = current_database()"
-        f" and {'' if which == 'judging' else 'not '}{holds_lock}",
+        " where application_name = 'loader' and datname = current_database()",
     )
     out, errors = process.communicate(timeout=120)
     loaded = one(fresh_url, "select count(*) from core.stock_movements")
@@ -124,11 +119,11 @@ def test_either_session_may_be_lost(fresh_url: str, big: Path, which: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_while_rows_are_judged(
+def test_interrupted_while_rows_are_stored(
     fresh_url: str, big: Path, number: int, code: int
 ) -> None:
     process = start(fresh_url, "import", str(big), "--timezone", "UTC")
-    wait_until(fresh_url, JUDGING)
+    wait_until(fresh_url, STORING)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in errors
