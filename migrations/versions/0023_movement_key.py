@@ -123,7 +123,7 @@ revoke all on function core.note_stock_movements_insert() from public;
 create trigger note_insert after insert on core.stock_movements
 for each row when (current_setting('weighhouse.noted', true) is distinct from 'yes')
 execute function core.note_stock_movements_insert();
-"""  # noqa: E501
+"""
     )
 
 

@@ -19,8 +19,8 @@ begin atomic
             internal.side_kg(i.incoming, o.outgoing, q.quantity * case when w.goes_out and not s.is_signed then -1 else 1 end) as in_kg,
             internal.side_kg(o.outgoing, i.incoming, - q.quantity * case when w.goes_out and not s.is_signed then -1 else 1 end) as out_kg
         from word as w
-        cross join (select * from sign where sign.sign <> '-') as i
-        cross join (select * from sign where sign.sign <> '-') as o
+        cross join (select g.* from sign as g where g.sign <> '-') as i
+        cross join (select h.* from sign as h where h.sign <> '-') as o
         cross join sign as q
         cross join (values (false), (true)) as s (is_signed)
         where coalesce(i.incoming, o.outgoing, q.quantity) is not null
