@@ -168,8 +168,8 @@ class Kinds:
         """Tell the rows that casts can read from those to be looked at one by one."""
         cells = dict(zip(self._given, batch.columns, strict=True))
         signs = [_signs(cells[name], signed=name == "quantity") for name in self._amounts]
-        units = [cells["unit"]] if self._has_unit else []
-        keys = zip(*(cells[name] for name in self._names), *units, *signs, strict=True)
+        named = [cells[name] for name in (*self._names, *(["unit"] if self._has_unit else []))]
+        keys = zip(*named, *signs, strict=True) if named or signs else repeat((), len(batch.lines))
         kinds = list(map(self._numbers.__getitem__, keys))
         odd: set[int] = set()
         if "posted_at" in cells:

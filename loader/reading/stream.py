@@ -23,6 +23,11 @@ from loader.errors import Refused, UsageError
 MAX_LINE = 16 * 1024 * 1024
 PIECE = 1024 * 1024
 
+# A byte that is a line break in ASCII is one in these, and nothing else.
+ONE_BYTE_BREAKS = frozenset(
+    {"utf-8", "utf-8-sig", "ascii", "cp1251", "cp866", "koi8-r", "cp1252", "iso8859-1"}
+)
+
 # Named in the refusal, never chosen: on short text they cannot be told apart.
 CANDIDATES = ("cp1251", "cp866", "koi8-r")
 
@@ -209,16 +214,21 @@ class _Hash:
 
 
 class Text:
-    """The text of an input in one known encoding, verified over the whole file.
+    """The text of an input in one known encoding.
 
-    The verifying pass finds what must be known before a row is staged: undecodable bytes, a line
-    without end. It reads in pieces, so its memory does not depend on the file.
+    A look at the bytes finds a line without end before anything reads it. Bytes that are no text
+    are met when they are read; then a pass over the whole file says where they are. Both go in
+    pieces, so their memory does not depend on the file.
     """
 
     def __init__(self, source: Bytes, encoding: str | None) -> None:
         self.source = source
         self._codec, self.encoding = self._choose(encoding)
         self.has_text = self.has_nul = False
+        # Where a line break may be part of a character, and where a line may be too long, the text
+        # tells.
+        if self._codec in ONE_BYTE_BREAKS and self._look():
+            return
         self._verify()
 
     def _choose(self, forced: str | None) -> tuple[str, str]:
@@ -258,6 +268,19 @@ class Text:
                     hint=f"Add --encoding {label}.",
                 )
         return "utf-8", "utf-8"
+
+    def _look(self) -> bool:
+        """Look at the bytes; False if a line may be too long."""
+        length = 0
+        with self.source.binary() as stream:
+            while piece := stream.read(PIECE):
+                self.has_text = self.has_text or bool(piece.removeprefix(codecs.BOM_UTF8).strip())
+                self.has_nul = self.has_nul or b"\0" in piece
+                last = max(piece.rfind(b"\n"), piece.rfind(b"\r"))
+                length = length + len(piece) if last < 0 else len(piece) - last - 1
+                if length > MAX_LINE:
+                    return False
+        return True
 
     def _verify(self) -> None:
         decoder = codecs.getincrementaldecoder(self._codec)()
@@ -340,8 +363,8 @@ class Text:
             try:
                 yield text
             except UnicodeDecodeError:
-                # The text was verified when it was opened: somebody has written to it since.
                 self.source.check_unchanged()
+                self._verify()
                 raise
             finally:
                 text.detach()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -581,3 +582,50 @@ def test_names_are_data_whatever_they_look_like(bring: Import, fresh_url: str) -
     stored = {row[0] for row in ask(fresh_url, "select raw_name from core.nomenclature_alias")}
     assert stored == set(NAUGHTY)
     assert ask(fresh_url, "select count(*) from core.stock_movements") == [(len(NAUGHTY),)]
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        (HEAD, "ЛЕЩ {0},sale,{0},2025-01-06 10:00:{0:02d},2025-01-01,0,1.5\n"),
+        (HEAD.replace(",", ";"), "ЛЕЩ;Продажа;{0};06.01.2025 9:07:{0:02d};01.01.2025;;1,5\n"),
+        ("sku,doc_number,doc_time,in_kg\n", "A\tB,{0}\\n,2025-01-06 10:{0:02d},.5\n"),
+        ("sku,doc_type,doc_number,doc_time,quantity,unit\n", "A,sale,{0},2025-01-06,-{0}.5,г\n"),
+    ],
+)
+def test_plainly_spelt_rows_are_looked_at_by_nobody(
+    bring: Import, fresh_url: str, monkeypatch: pytest.MonkeyPatch, head: str, row: str
+) -> None:
+    looked: list[Any] = []
+    look = movements.Movements._look_at
+    monkeypatch.setattr(
+        movements.Movements, "_look_at", lambda self, odd: looked.append(odd) or look(self, odd)
+    )
+    text = head + "".join(row.format(number) for number in range(60))
+    assert counts(bring(text)) == (60, 60, 0, 0)
+    assert looked == []
+    # The same movements in another file are known: the table says so, and all are looked at.
+    assert counts(bring(text + "\n")) == (60, 0, 60, 0)
+    assert len(looked) == 1
+    assert ask(fresh_url, "select count(*) from core.rollup_pending where source = 'movement'") == [
+        (len(set(re.findall("ЛЕЩ \\d+", text))) or 1,)
+    ]
+    assert ask(fresh_url, "select count(*) from core.stock_movements where key_hash ="
+               " internal.movement_key(warehouse_id, operation, document_number, batch_received_at)") == [(60,)]  # fmt: skip
+
+
+def test_a_row_that_nobody_notes_notes_itself(bring: Import, fresh_url: str) -> None:
+    bring(HEAD + "A,sale,1,2025-01-06 10:00:00,,0,1.5\n")
+    noted = (
+        "select from_time, to_time from core.rollup_pending where source = 'movement' order by 1"
+    )
+    at = datetime(2025, 1, 6, 7, tzinfo=UTC)
+    assert ask(fresh_url, noted) == [(at, at)]
+    with psycopg.connect(fresh_url) as connection:
+        connection.execute(
+            "insert into core.stock_movements (posted_at, nomenclature_id, warehouse_id, operation,"
+            " in_kg, source_data_id, line) select posted_at - interval '1 day', nomenclature_id,"
+            " warehouse_id, 'receipt', 7, source_data_id, 3 from core.stock_movements"
+        )
+    before = at - timedelta(days=1)
+    assert ask(fresh_url, noted) == [(before, before), (at, at)]

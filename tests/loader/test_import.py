@@ -236,3 +236,17 @@ def test_output_that_nobody_reads_is_no_failure(fresh_url: str, tmp_path: Path) 
     )
     assert "Traceback" not in done.stderr and "Error" not in done.stderr
     assert one(fresh_url, "select count(*) from core.stock_movements") == 50
+
+
+def test_bytes_that_are_no_text_are_met_late_and_nothing_is_loaded(
+    fresh_url: str, tmp_path: Path
+) -> None:
+    path = movements(tmp_path / "m.csv", 50_000)  # more than a block before it
+    with path.open("ab") as file:
+        file.write("ЛЕЩ Г/К".encode("cp1251"))
+    done = run(fresh_url, "import", str(path), "--timezone", "UTC")
+    assert done.returncode == 4
+    assert "m.csv:50002: byte 0xCB at position" in done.stderr and "--encoding" in done.stderr
+    assert one(fresh_url, "select count(*) from core.stock_movements") == 0
+    assert one(fresh_url, "select count(*) from core.source_data") == 0
+    assert one(fresh_url, STAGED) == 0
