@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress, repeat
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import compress, repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -38,6 +40,7 @@ TIMES = frozenset(
     }
 )
 DAY = itemgetter(slice(10))
+DAYS_AT_ONCE = 1000
 AS_ZEROS = str.maketrans("123456789", "000000000")
 
 # A longer number may be too large; one of this length is not.
@@ -76,11 +79,14 @@ class Rows:
         Places in `Kinds.all`.
     cells : dict of sequences of str
         The staging columns that are no names; an empty text = none.
+    ordered : frozenset of str
+        Columns of times that all have one shape, the year first: they sort as their texts do.
     """
 
     lines: Sequence[int]
     kinds: Sequence[int]
     cells: dict[str, Sequence[str]]
+    ordered: frozenset[str]
 
     def where(self, wanted: Sequence[bool]) -> Rows:
         """Give those of the rows that are wanted."""
@@ -88,6 +94,7 @@ class Rows:
             list(compress(self.lines, wanted)),
             list(compress(self.kinds, wanted)),
             {name: list(compress(cells, wanted)) for name, cells in self.cells.items()},
+            self.ordered,
         )
 
 
@@ -100,7 +107,7 @@ class Plain(Rows):
     present : frozenset of int
         Their kinds.
     days : frozenset of str
-        Texts of the days they name.
+        Texts of the days they name, perhaps with some between them.
     first, last : str
         When they were posted, in ISO 8601 without a zone.
     """
@@ -113,10 +120,14 @@ class Plain(Rows):
     @classmethod
     def of(cls, rows: Rows) -> Plain:
         """Look at rows whose times are all spelt plainly."""
-        times = [rows.cells[name] for name in ("posted_at", "batch") if name in rows.cells]
-        days = frozenset(chain.from_iterable(map(DAY, cells) for cells in times))
+        days = frozenset[str]()
+        for name in {"posted_at", "batch"} & rows.cells.keys():
+            cells = rows.cells[name]
+            days |= _days_between(cells) if name in rows.ordered else frozenset(map(DAY, cells))
+        times = rows.cells["posted_at"]
+        edges = (_iso(min(times)), _iso(max(times))) if "posted_at" in rows.ordered else span(times)
         present = frozenset(rows.kinds)
-        return cls(rows.lines, rows.kinds, rows.cells, present, days - {""}, *span(times[0]))
+        return cls(rows.lines, rows.kinds, rows.cells, rows.ordered, present, days - {""}, *edges)
 
 
 class Kinds:
@@ -172,15 +183,18 @@ class Kinds:
         keys = zip(*named, *signs, strict=True) if named or signs else repeat((), len(batch.lines))
         kinds = list(map(self._numbers.__getitem__, keys))
         odd: set[int] = set()
-        if "posted_at" in cells:
-            odd.update(_odd_times(cells["posted_at"], may_be_empty=False))
-        else:
-            odd.update(range(len(batch.lines)))
-        if "batch" in cells:
-            odd.update(_odd_times(cells["batch"], may_be_empty=True))
+        ordered = set()
+        for name in {"posted_at", "batch"} & cells.keys():
+            shape, places = _odd_times(cells[name], may_be_empty=name == "batch")
+            odd.update(places)
+            if shape.startswith("0000"):
+                ordered.add(name)
+        if "posted_at" not in cells:
+            odd.update(range(len(kinds)))
         for name in self._amounts:
             odd.update(self._odd_numbers(cells[name], may_be_negative=name == "quantity"))
-        rows = Rows(batch.lines, kinds, {name: cells[name] for name in self._rest})
+        rest = {name: cells[name] for name in self._rest}
+        rows = Rows(batch.lines, kinds, rest, frozenset(ordered))
         return part(rows, [place not in odd for place in range(len(kinds))] if odd else None)
 
     def _odd_numbers(self, cells: Sequence[str], *, may_be_negative: bool) -> Sequence[int]:
@@ -251,17 +265,18 @@ def _signs(cells: Sequence[str], *, signed: bool) -> list[str]:
     return signs
 
 
-def _odd_times(cells: Sequence[str], *, may_be_empty: bool) -> Sequence[int]:
-    """Give the places of cells that are no plainly spelt times."""
+def _odd_times(cells: Sequence[str], *, may_be_empty: bool) -> tuple[str, Sequence[int]]:
+    """Give the one shape of all cells (empty = several), and the places of those of no shape."""
     text = "\n".join(cells).translate(AS_ZEROS)
     shape = cells[0].translate(AS_ZEROS)
     if shape in TIMES and text == "\n".join(repeat(shape, len(cells))):
-        return ()
+        return shape, ()
     shapes = text.split("\n")
     allowed = TIMES | {""} if may_be_empty else TIMES
     if len(shapes) == len(cells) and allowed.issuperset(shapes):
-        return ()
-    return [place for place, cell in enumerate(cells) if cell.translate(AS_ZEROS) not in allowed]
+        return "", ()
+    odd = [place for place, cell in enumerate(cells) if cell.translate(AS_ZEROS) not in allowed]
+    return "", odd
 
 
 def part(rows: Rows, wanted: Sequence[bool] | None) -> tuple[Plain | None, Rows | None]:
@@ -272,29 +287,40 @@ def part(rows: Rows, wanted: Sequence[bool] | None) -> tuple[Plain | None, Rows 
     return Plain.of(rows.where(wanted)) if any(wanted) else None, odd if odd.lines else None
 
 
+def _days_between(times: Sequence[str]) -> frozenset[str]:
+    """Give the days of times that sort as their texts do, and those between them."""
+    days = _calendar(DAY(min(times)), DAY(max(times)))
+    return frozenset(map(DAY, times)) if days is None else days
+
+
+@lru_cache(maxsize=10_000)
+def _calendar(first: str, last: str) -> frozenset[str] | None:
+    """Give all days of a few years at most; which of them there are takes longer to find out."""
+    try:
+        start = date.fromisoformat(first)
+        count = (date.fromisoformat(last) - start).days + 1
+    except ValueError:
+        return None
+    if count > DAYS_AT_ONCE:
+        return None
+    return frozenset((start + timedelta(days=day)).isoformat() for day in range(count))
+
+
 def span(times: Sequence[str]) -> tuple[str, str]:
     """Give the first and the last of some plainly spelt times, in ISO 8601."""
-    by_length: dict[int, list[str]] = {}
-    if len(lengths := set(map(len, times))) > 1:
+    by_day: dict[str, list[str]] = {}
+    for day in set(map(DAY, times)):
+        by_day.setdefault(_iso(day)[:10], []).append(day)
+    edges = []
+    for edge, best in ((min(by_day), min), (max(by_day), max)):
+        of_day = tuple(by_day[edge])
+        # Texts of one day and length are spelt alike: they sort as the times do.
+        by_length: dict[int, str] = {}
         for time in times:
-            by_length.setdefault(len(time), []).append(time)
-    else:
-        by_length[lengths.pop()] = list(times)
-    edges = [edge for alike in by_length.values() for edge in _span_of_length(alike)]
-    return min(edges), max(edges)
-
-
-def _span_of_length(times: Sequence[str]) -> tuple[str, str]:
-    # Texts of one length sort as their times do if they start with the year, or name one day.
-    dotted = [time for time in times if time[2] == "."]
-    iso = [time for time in times if time[2] != "."] if dotted else times
-    edges = [_iso(min(iso)), _iso(max(iso))] if iso else []
-    if dotted:
-        by_day: dict[str, str] = {_iso(day)[:10]: day for day in set(map(DAY, dotted))}
-        for edge, best in ((min(by_day), min), (max(by_day), max)):
-            day = by_day[edge]
-            edges.append(_iso(best(time for time in dotted if time.startswith(day))))
-    return min(edges), max(edges)
+            if time.startswith(of_day):
+                by_length[len(time)] = best(by_length.get(len(time), time), time)
+        edges.append(best(map(_iso, by_length.values())))
+    return edges[0], edges[1]
 
 
 def _iso(time: str) -> str:

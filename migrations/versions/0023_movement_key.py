@@ -119,10 +119,11 @@ begin
 end
 $$;
 comment on function core.note_stock_movements_insert() is 'Notes that a row of core.stock_movements was inserted. Trigger function, for transactions that do not set weighhouse.noted to yes: whoever sets it notes what it inserts.';
-revoke all on function core.note_stock_movements_insert() from public;
 create trigger note_insert after insert on core.stock_movements
 for each row when (current_setting('weighhouse.noted', true) is distinct from 'yes')
 execute function core.note_stock_movements_insert();
+-- (Last: TimescaleDB makes the triggers of chunks as the owner of the table, who does not own the function yet.)
+revoke all on function core.note_stock_movements_insert() from public;
 """
     )
 

@@ -104,7 +104,8 @@ def contents(url: str) -> dict[str, str]:
             text = "\n".join(row[0] for row in rows)
             columns = connection.execute(
                 "select string_agg(a.attname, ' ' order by a.attnum) from pg_attribute as a"
-                " where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped",
+                " where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped"
+                " and a.attgenerated = ''",
                 (name,),
             ).fetchone()
             digests = [hashlib.sha256(t.encode()).hexdigest() for t in (str(columns), text)]
@@ -221,6 +222,8 @@ def test_down_step_by_step_and_up_again_with_data_in_it(
         for part in ("columns", "indexes", "constraints", "hypertables"):
             assert found[part] == expected[revision][part], (revision, part)
         left = contents(fresh_url)
+        # Staging holds nothing between imports, whatever its tables are called.
+        assert {left.pop(name)[:2] for name in set(left) - set(full) if name.startswith("staging.")} <= {"0 "}  # fmt: skip
         # A table that had another name and fewer columns then keeps its rows.
         for old, new in (("core.models", "core.model_versions"),):
             if old in left:
