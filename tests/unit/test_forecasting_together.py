@@ -234,16 +234,18 @@ def test_learn_as_asked() -> None:
     assert wrong.value.hint
 
 
-def walks(count: int) -> list[Series]:
-    """Random walks: what comes next no other series tells."""
-    return [
-        Series(500 + np.cumsum(np.random.default_rng(seed).normal(size=50)))
-        for seed in range(count)
-    ]
+def own_ways(count: int) -> list[Series]:
+    """Each repeats a pattern of its own, and of its own length: no other series tells it."""
+    found = []
+    for seed in range(count):
+        rng = np.random.default_rng(1000 + seed)
+        pattern = rng.normal(0, 5, int(rng.integers(3, 8)))
+        found.append(Series(100 + np.tile(pattern, 20)[:60] + rng.normal(0, 0.3, 60)))
+    return found
 
 
 def test_what_does_not_help_is_not_kept() -> None:
-    batch = walks(40)
+    batch = own_ways(40)
     nothing = auto.learn(batch, HORIZON, OPTIONS, no_check, None)
     assert nothing.header == {"learnt": False}
     assert not nothing.arrays
@@ -257,7 +259,7 @@ def test_what_does_not_help_is_not_kept() -> None:
 
 
 def test_groups_decide_apart(learnt: Learnt) -> None:
-    both = auto.learn([*walks(40), *COLLECTION], HORIZON, OPTIONS, no_check, None)
+    both = auto.learn([*own_ways(40), *COLLECTION], HORIZON, OPTIONS, no_check, None)
     assert [group["seasons"] for group in both.header["groups"]] == [[12]]
     assert pack(both.arrays) == pack(learnt.arrays)
 

@@ -27,10 +27,9 @@ from weighhouse.forecasting.contract import (
     Regressors,
     Result,
     Series,
-    no_check,
 )
 from weighhouse.forecasting.intervals import quantile
-from weighhouse.forecasting.lags import Layout, Prepared, prepare, require_ahead, rows
+from weighhouse.forecasting.lags import Layout, Prepared, prepare, require_ahead, rows, rows_ahead
 from weighhouse.forecasting.rolling import note, too_few
 from weighhouse.trees import Trees
 
@@ -509,7 +508,6 @@ def project(
     horizons: Sequence[int],
     layout: Layout,
     score: Callable[[Floats], Floats],
-    check: Callable[[], None] = no_check,
 ) -> list[Floats]:
     """Give what is expected of series, each so many steps ahead, in their working spaces.
 
@@ -518,26 +516,26 @@ def project(
     """
     paths = [series.z for series in known]
     for step in _blocks(max(horizons, default=0), layout.horizon):
-        made = []
+        moving, given = [], []
         for i, series in enumerate(known):
-            check()
             own = step[: max(horizons[i] - (len(paths[i]) - len(series.z)), 0)]
             if not len(own):
                 continue
             if series.size <= 0.0:
                 paths[i] = np.concatenate([paths[i], np.full(len(own), series.z[-1])])
                 continue
-            origin = np.full(len(own), len(paths[i]) - 1)
-            made.append((i, *rows(replace(series, z=paths[i]), origin, own, layout)))
-        if not made:
+            moving.append(i)
+            given.append(own)
+        if not moving:
             continue
-        scores = score(np.concatenate([x for _, x, _ in made]))
-        for i, x, base in made:
-            own_scores, scores = scores[: len(x)], scores[len(x) :]
+        x, base = rows_ahead([replace(known[i], z=paths[i]) for i in moving], given, layout)
+        ends = np.cumsum([len(own) for own in given])[:-1]
+        parts = np.split(score(x), ends)
+        for i, own_base, scores in zip(moving, np.split(base, ends), parts, strict=True):
             z = known[i].z
             low, high = float(z.min()), float(z.max())
             room = OUTSIDE * (high - low)
-            ahead = np.clip(base + known[i].size * own_scores, low - room, high + room)
+            ahead = np.clip(own_base + known[i].size * scores, low - room, high + room)
             paths[i] = np.concatenate([paths[i], ahead])
     return [path[len(series.z) :] for path, series in zip(paths, known, strict=True)]
 

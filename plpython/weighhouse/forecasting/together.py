@@ -128,7 +128,6 @@ class Group:
                 [origins[i][j][1] for i, j in part],
                 self.layout,
                 lambda x: before.raw(x, check)[:, 0],
-                check,
             )
             for (i, j), one, z in zip(part, known, ahead, strict=True):
                 found[i][j] = _back(one.back(z), batch[i].values[: origins[i][j][0]])
