@@ -244,12 +244,12 @@ def own_ways(count: int) -> list[Series]:
     return found
 
 
-def test_what_does_not_help_is_not_kept() -> None:
+def test_what_does_harm_is_not_kept() -> None:
     batch = own_ways(40)
     nothing = auto.learn(batch, HORIZON, OPTIONS, no_check, None)
     assert nothing.header == {"learnt": False}
     assert not nothing.arrays
-    assert nothing.label == "what the series have in common forecasts them no better"
+    assert nothing.label == "what the series have in common forecasts them worse"
     assert auto.fit(batch[:3], HORIZON, OPTIONS, no_check, nothing) == auto.fit(
         batch[:3], HORIZON, OPTIONS, no_check
     )

@@ -7,7 +7,7 @@ origins say which methods are poor, not which one is best.
 From the other series of a model, where they are enough, one more method is learnt: trees boosted
 over their lags (`together`). It is learnt again from what was known at the earliest origin that
 most of them have, so that its errors from there on are as honest as those of the others. Whether it
-takes part at all the withheld steps of the series together decide: some collections have little in
+takes part at all the withheld steps of the series together decide: some collections have nothing in
 common. The weights of the combination are not learnt from other series: a series' own errors say
 more.
 
@@ -114,7 +114,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         from which each is tried, 1 to 10 (4); sharpness: power of the error in the weights, 0 to
         20: 0 weighs all alike, a great one chooses the best (2); learn: whether one more method is
         learnt from all series together, true, false or "auto": where 30 have the same seasons and
-        their withheld steps are forecast better with it.
+        their withheld steps are forecast no worse with it.
     """
     unknown = sorted(set(options) - set(DEFAULTS))
     if unknown:
@@ -210,7 +210,7 @@ def learn(
             refused = True
     if not header:
         if refused:
-            return replace(NOTHING, label="what the series have in common forecasts them no better")
+            return replace(NOTHING, label="what the series have in common forecasts them worse")
         if asked:
             raise TooFewObservations(
                 "no two series with the same seasons to learn from",
@@ -234,11 +234,13 @@ def _helps(
     given: Mapping[str, Any],
     check: Callable[[], None],
 ) -> bool:
-    """Say whether series are forecast better with what was learnt from them all.
+    """Say whether what was learnt from all series takes part: not where they are worse for it.
 
     Forecasts from the latest earlier origins, their weights from the errors of the origins before
-    those: with it and without. Better is a mean gain, in mean changes of each series. (It need not
-    be a sure one: of collections seldom any is forecast worse, and few judges are sure of little.)
+    those: with it and without. Worse is a mean loss of more than its standard error, in mean
+    changes of each series. (Weighed by its own errors it seldom does harm, and a hundred series
+    are sure of little: of competitions' series, a mean gain as the rule lost half of what there is
+    to gain.)
     """
     methods = [_methods(series, given["methods"]) for series in batch]
     recipes = [list(own.values()) for own in methods]
@@ -273,7 +275,7 @@ def _helps(
         gains.append((without - with_it) / change)
     if len(gains) < ENOUGH:
         return False
-    return bool(np.mean(gains) > 0.0)
+    return bool(np.mean(gains) > -np.std(gains) / np.sqrt(len(gains)))
 
 
 def _away(series: Series, rolled: Rolled, names: list[str], sharpness: float, i: int) -> float:
