@@ -122,6 +122,15 @@ def test_the_earliest_origin_that_half_of_the_series_have() -> None:
         assert (found.before is None) == (origin == 0)
 
 
+@pytest.mark.parametrize(("n", "count"), [(60, 100), (59, 35)])
+def test_short_series_grow_few_trees(n: int, count: int) -> None:
+    batch = [Series(sold(n, seed), (12,)) for seed in range(6)]
+    found = learn_group(batch, [[n - 12] for _ in batch], HORIZON, 2, no_check)
+    assert found is not None
+    assert found.before is not None
+    assert (found.now.count, found.before.count) == (count, count)
+
+
 def test_odd_series_teach_nothing_and_break_nothing() -> None:
     odd = [Series(v) for v in (np.full(30, 5.0), np.zeros(30), np.array([1.0]), np.ones(3))]
     cut = [[n for n, _ in origins(series)] for series in odd]

@@ -157,8 +157,8 @@ def learn(
 
     Series with the same seasons learn together, at most 1000 of them, evenly spaced: a method for
     the end of the series, and one for an earlier origin from what was known then. Where nobody
-    asked for it (option learn "auto") and it does not help, or the server lacks LightGBM, nothing
-    is kept.
+    asked for it (option learn "auto") and they are worse for it, or the server lacks LightGBM,
+    nothing is kept, and the label says why.
 
     Returns
     -------

@@ -1,8 +1,9 @@
 """One forecast learnt from all series with the same seasons: boosted trees over their lags.
 
-What the kind `boosting` learns, with a fixed number of rounds, and twice: at the end of the series,
-which forecasts; and at an earlier origin, so that errors from there on can be measured which no
-tree has seen. What a series needs for its forecast are its last values; the trees are stored once.
+What the kind `boosting` learns with its default options, but for the rounds, which are fixed; and
+twice: at the end of the series, which forecasts; and at an earlier origin, so that errors from
+there on can be measured which no tree has seen. What a series needs for its forecast are its last
+values; the trees are stored once.
 
 References
 ----------
@@ -27,8 +28,9 @@ from weighhouse.trees import Trees
 __all__ = ["MINIMUM", "Group", "learn_group"]
 
 MINIMUM = boosted.MINIMUM
-# Twice as many forecast no better.
-ROUNDS = 100
+# Rounds; where half of the series are shorter than that, few: what many short series of the same
+# years have in common is those years. Twice as many forecast no better.
+ROUNDS, SHORT, FEW_ROUNDS = 100, 60, 35
 OPTIONS = boosting.check_options({})
 # Rows that are scored together.
 CHUNK = 20_000
@@ -188,7 +190,9 @@ def learn_group(
         The server lacks LightGBM.
     """
     layout = Layout.of([_bare(series) for series in batch], horizon, OPTIONS["lags"])
-    now = _learn([_bare(series) for series in batch], layout, check)
+    usual = float(np.median([len(series.values) for series in batch]))
+    rounds = FEW_ROUNDS if usual < SHORT else ROUNDS
+    now = _learn([_bare(series) for series in batch], layout, rounds, check)
     if now is None:
         return None
     for origin in range(max(map(len, origins), default=0), 0, -1):
@@ -200,13 +204,15 @@ def learn_group(
         # What few of them knew then says little of what is known now.
         if len(known) < max(enough, len(batch) / 2):
             continue
-        before = _learn(known, layout, check)
+        before = _learn(known, layout, rounds, check)
         if before is not None:
             return Group(layout, now, before, origin)
     return Group(layout, now, None, 0)
 
 
-def _learn(batch: Sequence[Series], layout: Layout, check: Callable[[], None]) -> Trees | None:
+def _learn(
+    batch: Sequence[Series], layout: Layout, rounds: int, check: Callable[[], None]
+) -> Trees | None:
     known = []
     for series in batch:
         check()
@@ -216,4 +222,4 @@ def _learn(batch: Sequence[Series], layout: Layout, check: Callable[[], None]) -
     sample = boosted.draw(known, layout, boosted.ROWS, check)
     if sample is None:
         return None
-    return boosting.LIBRARY.boost(sample, ROUNDS, OPTIONS, check, None, None, None)[1]
+    return boosting.LIBRARY.boost(sample, rounds, OPTIONS, check, None, None, None)[1]
