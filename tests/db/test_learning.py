@@ -11,6 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.db.domain import rows, value
+from weighhouse.learnt import pack
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -143,6 +144,97 @@ def test_the_night_takes_in_new_days_and_learns_nothing(db: Connection) -> None:
         value(db, "select min(\"time\")::date from api.forecast('sales')").isoformat()
         == "2024-07-22"
     )
+
+
+def shops(db: Connection, first: int, last: int) -> None:
+    """Daily sales of thirty branches, which follow the same week."""
+    db.execute("create schema if not exists shop")
+    db.execute("create table if not exists shop.sale (at date, branch text, quantity float8)")
+    week = np.array([1.0, 1.1, 1.0, 1.2, 1.6, 2.0, 0.6])
+    days = np.arange(first, last)
+    for branch in range(30):
+        rng = np.random.default_rng([branch, first])
+        values = 20.0 * (branch + 1) * week[days % 7] * rng.normal(1.0, 0.1, days.size)
+        db.execute(
+            "insert into shop.sale select date '2024-01-01' + d, %s, v from unnest(%s::int[], %s::float8[]) as x (d, v)",
+            (f"b{branch:02}", days.tolist(), values.tolist()),
+        )
+
+
+def members(db: Connection) -> set[str]:
+    return set(value(db, "select array_agg(distinct m ->> 'method') from cache.ml_models as c cross join lateral jsonb_array_elements(c.parameters -> 'members') as m where c.invalidated_at is null"))  # fmt: skip
+
+
+def automatic(db: Connection) -> None:
+    shops(db, 0, 100)
+    db.execute(
+        "select api.create_model('sales', 'shop.sale', 'at', 'quantity', '{branch}', 'auto', %s)",
+        (json.dumps({"horizon": 7, "kind_options": {"learn": True}}),),
+    )
+    fit(db)
+
+
+def test_auto_learns_a_method_from_all_series_and_goes_on_with_it(db: Connection) -> None:
+    automatic(db)
+    (artifact,) = rows(db, "select * from cache.model_artifact")
+    assert (artifact["label"], artifact["native"]) == ("100 trees of 30 series", None)
+    assert "boosting" in members(db)
+    before = said(db, series="b03")
+    shops(db, 100, 103)
+    assert one(db, "select * from internal.refresh_forecasts()")["count"] == 1
+    assert len(artifacts(db)) == 1
+    after = said(db, series="b03")
+    assert len(after) == len(before) == 7 and after != before
+    # The same week three days on.
+    np.testing.assert_allclose(
+        [row[2] for row in after[:4]], [row[2] for row in before[3:]], rtol=0.2
+    )
+
+
+def test_what_auto_learnt_in_an_earlier_release_serves_on(db: Connection) -> None:
+    """Until it is learnt anew: weights of lags, of which series keep their last values."""
+    automatic(db)
+    weights = np.zeros((5, 9, 7), dtype=np.float32)
+    weights[:, 6] = -1.0
+    header = {"learnt": True, "groups": [{"seasons": [7], "series": 30, "lags": 7}]}
+    db.execute("update cache.model_artifact set invalidated_at = now()")
+    artifact = value(
+        db,
+        "insert into cache.model_artifact (model_name, kind, version, options_hash, data_hash, header, arrays, signature, label, data_length, fitted_length)"
+        " select a.model_name, a.kind, 2, a.options_hash, a.data_hash, x.header, x.arrays,"
+        " internal.sign_artifact(a.kind, 2, a.data_hash, x.header::text, x.arrays, null), '7 lags of 30 series', a.data_length, a.fitted_length"
+        " from cache.model_artifact as a cross join (values (%s::jsonb, %s::bytea)) as x (header, arrays) returning id",
+        json.dumps(header),
+        pack({"pooled_0": weights}),
+    )
+    for row in rows(db, "select id, parameters from cache.ml_models"):
+        parameters = row["parameters"] | {"artifact": str(artifact), "seasons": [7]}
+        for member in parameters["members"]:
+            if member["method"] == "boosting":
+                history = member["parameters"]["history"]
+                member["method"] = "pooled"
+                member["parameters"] = {
+                    "lags": 7, "tail": history[-8:], "first": history[0], "count": 100, "log": False,
+                    "bounds": [0.0, 2 * max(history)], "spread": 1.0,
+                }  # fmt: skip
+        db.execute(
+            "update cache.ml_models as c set version = 2, artifact_id = %(artifact)s, parameters = x.p,"
+            " signature = internal.sign_model(c.fitted_kind, 2, c.data_hash, x.p::text)"
+            " from (values (%(parameters)s::jsonb)) as x (p) where c.id = %(id)s",
+            {"artifact": artifact, "parameters": json.dumps(parameters), "id": row["id"]},
+        )
+    db.execute("update core.model_versions set artifact_id = %s", (artifact,))
+    assert "pooled" in members(db)
+    assert rows(db, "select * from api.verify_cache()") == []
+    shops(db, 100, 103)
+    assert one(db, "select * from internal.refresh_forecasts()")["count"] == 1
+    assert "pooled" in members(db) and len(artifacts(db)) == 2
+    assert len(said(db, series="b03", horizon=9)) == 9
+    # A branch that is new is fitted as if it were alone.
+    db.execute("insert into shop.sale select at, 'new', quantity from shop.sale where branch = 'b07'")  # fmt: skip
+    assert fit(db)["fell_back_count"] == 0
+    fit(db, refit=True)
+    assert value(db, "select label from cache.model_artifact order by trained_at desc limit 1") == "100 trees of 31 series"  # fmt: skip
 
 
 def test_what_would_have_been_said_is_learnt_from_what_was_there(db: Connection) -> None:

@@ -4,11 +4,12 @@ Each method forecasts the series from several earlier origins (the series cut sh
 falls with its mean absolute error there. A combination rather than a choice: errors of a few
 origins say which methods are poor, not which one is best.
 
-From the other series of a model, where they are enough, one more method is learnt: regressions on
-lags with weights in common (`pooled`). It is learnt again from what was known at each earlier
-origin, so that its errors there are as honest as those of the others. Whether it takes part at all
-the withheld steps of the series together decide: some collections have little in common. The
-weights of the combination are not learnt from other series: a series' own errors say more.
+From the other series of a model, where they are enough, one more method is learnt: trees boosted
+over their lags (`together`). It is learnt again from what was known at the earliest origin that
+most of them have, so that its errors from there on are as honest as those of the others. Whether it
+takes part at all the withheld steps of the series together decide: some collections have nothing in
+common. The weights of the combination are not learnt from other series: a series' own errors say
+more.
 
 References
 ----------
@@ -26,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from weighhouse.errors import BadOptions, TooFewObservations
-from weighhouse.forecasting import adjustment, intervals
+from weighhouse.errors import BadOptions, MissingLibrary, TooFewObservations
+from weighhouse.forecasting import adjustment, boosted, intervals, together
 from weighhouse.forecasting.contract import (
     Fit,
     Floats,
@@ -38,13 +39,7 @@ from weighhouse.forecasting.contract import (
     Result,
     Series,
 )
-from weighhouse.forecasting.pooled import (
-    choose_lags,
-    continue_pooled,
-    fit_pooled,
-    learn_pooled,
-    project_pooled,
-)
+from weighhouse.forecasting.pooled import continue_pooled, project_pooled
 from weighhouse.forecasting.recipe import (
     RECIPES,
     Recipe,
@@ -53,6 +48,7 @@ from weighhouse.forecasting.recipe import (
     update_recipe,
 )
 from weighhouse.forecasting.rolling import Rolled, cuts, note, roll, too_few
+from weighhouse.forecasting.together import Group
 
 __all__ = [
     "CAN_UPDATE",
@@ -71,8 +67,9 @@ __all__ = [
 ]
 
 NAME = "auto"
-# Form 1 has no member that was learnt from other series; it is read as it is.
-FORMAT = 2
+# Forms before are read as they are: 1 has no member that was learnt from other series, that of 2 is
+# linear (`pooled`).
+FORMAT = 3
 MINIMUM = 1
 CAN_UPDATE = True
 LEARNS = True
@@ -85,7 +82,8 @@ DEFAULTS: dict[str, Any] = {
     "sharpness": 2.0,
     "learn": "auto",
 }
-# What is learnt from the other series is a method of this name.
+# What is learnt from the other series is a method of this name; before, of that one.
+TOGETHER = "boosting"
 POOLED = "pooled"
 # Series with the same seasons that are enough to learn from, and as many as are learnt from.
 ENOUGH, ASKED, MOST = 30, 2, 1000
@@ -94,7 +92,7 @@ JUDGES, JUDGED = 100, 2
 # Shorter beginnings of a series teach nothing.
 SHORTEST = 5
 # As so many methods counts the one that others' series support.
-POOLED_COUNTS = 2.0
+TOGETHER_COUNTS = 2.0
 NOTHING = Learnt(header={"learnt": False}, label="nothing learnt from other series")
 # Long seasons change: there these differ from others in little but the name.
 ALIKE = {"drift", "damped", "log_damped"}
@@ -116,7 +114,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         from which each is tried, 1 to 10 (4); sharpness: power of the error in the weights, 0 to
         20: 0 weighs all alike, a great one chooses the best (2); learn: whether one more method is
         learnt from all series together, true, false or "auto": where 30 have the same seasons and
-        their withheld steps are forecast better with it.
+        their withheld steps are forecast no worse with it.
     """
     unknown = sorted(set(options) - set(DEFAULTS))
     if unknown:
@@ -157,15 +155,23 @@ def learn(
 ) -> Learnt:
     """Learn one method from all series; see `contract.LearningKind.learn`.
 
-    Series with the same seasons learn together, at most 1000 of them, evenly spaced. What is
-    learnt is a method for the end of the series and one for each earlier origin, learnt from what
-    was known then; of shape (1 + origins, lags + 2, horizon). Where nobody asked for it
-    (option learn "auto") and it does not help, nothing is kept.
+    Series with the same seasons learn together, at most 1000 of them, evenly spaced: a method for
+    the end of the series, and one for an earlier origin from what was known then. Where nobody
+    asked for it (option learn "auto") and they are worse for it, or the server lacks LightGBM,
+    nothing is kept, and the label says why.
 
     Returns
     -------
     Learnt
-        header: learnt (bool), groups: seasons, series, lags. arrays: "pooled_<number of group>".
+        header: learnt (bool), groups: seasons, series, and of `together.Group.dump`, whose arrays
+        carry the number of the group.
+
+    Raises
+    ------
+    TooFewObservations
+        It was asked for, and no two series have the same seasons.
+    MissingLibrary
+        It was asked for, and the server lacks LightGBM.
     """
     given = check_options(options)
     if given["learn"] is False:
@@ -178,47 +184,40 @@ def learn(
     enough = ASKED if asked else ENOUGH
     header: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
+    labels: list[str] = []
     refused = False
     for seasons, alike in sorted(groups.items()):
         if len(alike) < enough:
             continue
-        batch = [series.values for series in _spaced(alike, MOST)]
-        lags = choose_lags([len(values) for values in batch], seasons)
-        ends = [[len(values), *_origins(values, horizon, given["origins"])] for values in batch]
-        stages: list[Floats] = []
-        for i in range(given["origins"] + 1):
-            beginnings = [
-                values[: own[i]]
-                for values, own in zip(batch, ends, strict=True)
-                if len(own) > i and own[i] >= SHORTEST
-            ]
-            # Of so early an origin too few series know: as the one after it.
-            learnt = learn_pooled(beginnings, lags, horizon, check) if i == 0 else None
-            if i and len(beginnings) >= enough:
-                learnt = learn_pooled(beginnings, lags, horizon, check)
-            if learnt is None:
-                break
-            stages.append(learnt)
-        if not stages:
+        batch = _spaced(alike, MOST)
+        origins = [_origins(series, horizon, given["origins"]) for series in batch]
+        try:
+            group = together.learn_group(
+                batch, [[cut for cut, _ in own] for own in origins], horizon, enough, check
+            )
+        except MissingLibrary as error:
+            if asked:
+                raise
+            return replace(NOTHING, label=f"nothing learnt from other series: {error}")
+        if group is None:
             continue
-        stages += stages[-1:] * (given["origins"] + 1 - len(stages))
-        learnt_here = np.stack(stages)
-        if asked or _helps(_spaced(alike, JUDGES), learnt_here, horizon, given, check):
-            arrays[f"{POOLED}_{len(header)}"] = learnt_here
-            header.append({"seasons": list(seasons), "series": len(batch), "lags": lags})
+        if asked or _helps(_spaced(alike, JUDGES), group, horizon, given, check):
+            facts, own_arrays = group.dump(len(header))
+            arrays |= own_arrays
+            header.append({"seasons": list(seasons), "series": len(batch), **facts})
+            labels.append(f"{group.now.count} trees of {len(batch)} series")
         else:
             refused = True
     if not header:
         if refused:
-            return replace(NOTHING, label="what the series have in common forecasts them no better")
+            return replace(NOTHING, label="what the series have in common forecasts them worse")
         if asked:
             raise TooFewObservations(
                 "no two series with the same seasons to learn from",
                 hint='Leave the option learn out, or give "auto".',
             )
         return NOTHING
-    label = ", ".join(f"{group['lags']} lags of {group['series']} series" for group in header)
-    return Learnt({"learnt": True, "groups": header}, arrays, None, label)
+    return Learnt({"learnt": True, "groups": header}, arrays, None, ", ".join(labels))
 
 
 def _spaced(series: list[Series], most: int) -> list[Series]:
@@ -230,36 +229,44 @@ def _spaced(series: list[Series], most: int) -> list[Series]:
 
 def _helps(
     batch: Sequence[Series],
-    stages: Floats,
+    group: Group,
     horizon: int,
     given: Mapping[str, Any],
     check: Callable[[], None],
 ) -> bool:
-    """Say whether series are forecast better with what was learnt from them all.
+    """Say whether what was learnt from all series takes part: not where they are worse for it.
 
     Forecasts from the latest earlier origins, their weights from the errors of the origins before
-    those: with it and without. Better is a mean gain of more than its standard error, in mean
-    changes of each series.
+    those: with it and without. Worse is a mean loss of more than its standard error, in mean
+    changes of each series. (Weighed by its own errors it seldom does harm, and a hundred series
+    are sure of little: of competitions' series, a mean gain as the rule lost half of what there is
+    to gain.)
     """
     methods = [_methods(series, given["methods"]) for series in batch]
     recipes = [list(own.values()) for own in methods]
+    origins = [_origins(series, horizon, given["origins"]) for series in batch]
+    before = group.look_back(batch, origins, check)
     gains = []
-    for series, own, rolled in zip(
-        batch, methods, roll(batch, recipes, horizon, given["origins"], check), strict=True
+    for series, own, back, rolled in zip(
+        batch,
+        methods,
+        before,
+        roll(batch, recipes, horizon, given["origins"], check),
+        strict=True,
     ):
         check()
         change = float(np.mean(np.abs(np.diff(series.values))))
         # Weights of the earliest origin there is would come from no errors.
-        judged = min(JUDGED, len(rolled.forecasts) - 1)
+        judged = min(JUDGED, sum(bool(np.isfinite(mean).all()) for mean in back) - 1)
         if judged < 1 or change <= 0.0:
             continue
         names = list(own)
-        joined = _join(series, rolled, stages, horizon, given["origins"])
+        joined = _join(series, rolled, group, back)
         away = np.array(
             [
                 [
                     _away(series, rolled, names, given["sharpness"], i),
-                    _away(series, joined, [*names, POOLED], given["sharpness"], i),
+                    _away(series, joined, [*names, TOGETHER], given["sharpness"], i),
                 ]
                 for i in range(judged)
             ]
@@ -268,26 +275,18 @@ def _helps(
         gains.append((without - with_it) / change)
     if len(gains) < ENOUGH:
         return False
-    return bool(np.mean(gains) > np.std(gains) / np.sqrt(len(gains)))
+    return bool(np.mean(gains) > -np.std(gains) / np.sqrt(len(gains)))
 
 
 def _away(series: Series, rolled: Rolled, names: list[str], sharpness: float, i: int) -> float:
     """Give the mean absolute error from an earlier origin, with weights from those before it."""
     before = replace(rolled, forecasts=rolled.forecasts[i + 1 :], actual=rolled.actual[i + 1 :])
-    mean = _weigh(series, before, names, sharpness) @ rolled.forecasts[i]
+    mean = _mean(_weigh(series, before, names, sharpness), rolled.forecasts[i])
     return float(np.mean(np.abs(rolled.actual[i] - mean)))
 
 
-def _origins(values: Floats, horizon: int, origins: int) -> list[int]:
-    return [cut for cut, _ in cuts(len(values), horizon, origins)]
-
-
-def _find(learnt: Learnt, seasons: Sequence[int]) -> Floats | None:
-    """Give what was learnt for series with such seasons."""
-    for number, group in enumerate(learnt.header.get("groups", ())):
-        if group["seasons"] == list(seasons):
-            return np.asarray(learnt.arrays[f"{POOLED}_{number}"])
-    return None
+def _origins(series: Series, horizon: int, origins: int) -> list[tuple[int, int]]:
+    return cuts(len(series.values), horizon, origins)
 
 
 @cache
@@ -345,41 +344,71 @@ def fit(
         given["origins"],
         check,
     )
-    for i, own, each in zip(there, methods, rolled, strict=True):
-        stages = _find(learnt, batch[i].seasons) if given["learn"] else None
+    groups = _groups([batch[i] for i in there], learnt if given["learn"] else NOTHING)
+    backs: list[list[Floats]] = [[] for _ in there]
+    for group, own_places in groups:
+        alike = [batch[there[k]] for k in own_places]
+        origins = [_origins(series, horizon, given["origins"]) for series in alike]
+        for k, back in zip(own_places, group.look_back(alike, origins, check), strict=True):
+            backs[k] = back
+    group_of = {k: group for group, own_places in groups for k in own_places}
+    for k, (i, own, each) in enumerate(zip(there, methods, rolled, strict=True)):
         names = list(own)
-        if stages is not None:
-            each = _join(batch[i], each, stages, horizon, given["origins"])
-            names.append(POOLED)
+        if k in group_of:
+            each = _join(batch[i], each, group_of[k], backs[k])
+            names.append(TOGETHER)
         results[i] = _combine(batch[i], names, each, given["sharpness"])
     return results
 
 
-def _join(series: Series, rolled: Rolled, stages: Floats, horizon: int, origins: int) -> Rolled:
-    """Add the method learnt from all series, at each origin as it was learnt then."""
-    values = series.values
-    forecasts = []
-    for i, (cut, others) in enumerate(
-        zip(_origins(values, horizon, origins), rolled.forecasts, strict=True), start=1
-    ):
-        stage = stages[min(i, len(stages) - 1)]
-        known = fit_pooled(values[:cut], stage, judged=False)
-        own = project_pooled(known, stage, others.shape[1])
-        forecasts.append(np.vstack([others, own]))
-    return Rolled([*rolled.parameters, fit_pooled(values, stages[0])], forecasts, rolled.actual)
+def _groups(batch: Sequence[Series], learnt: Learnt) -> list[tuple[Group, list[int]]]:
+    """Find what series can take from what was learnt: each group with the places of its series."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for k, series in enumerate(batch):
+        if len(series.values) >= together.MINIMUM:
+            places.setdefault(tuple(series.seasons), []).append(k)
+    found = ((Group.find(learnt, seasons), own) for seasons, own in places.items())
+    return [(group, own) for group, own in found if group is not None]
+
+
+def _join(series: Series, rolled: Rolled, group: Group, back: Sequence[Floats]) -> Rolled:
+    """Add the method learnt from all series, with its forecasts from earlier origins.
+
+    Its spread is not measured: on what they learnt from trees err too little.
+    """
+    forecasts = [
+        np.vstack([others, own]) for others, own in zip(rolled.forecasts, back, strict=True)
+    ]
+    return Rolled([*rolled.parameters, group.keep(series)], forecasts, rolled.actual)
 
 
 def _weigh(series: Series, rolled: Rolled, names: Sequence[str], sharpness: float) -> Floats:
-    """Weigh methods by their errors from earlier origins; all alike where there are none."""
-    counts = np.array([POOLED_COUNTS if name == POOLED else 1.0 for name in names])
+    """Weigh methods by their errors from earlier origins; all alike where there are none.
+
+    A method that did not forecast from some of them erred there as much, beside the median of the
+    others, as it did elsewhere.
+    """
+    counts = np.array([TOGETHER_COUNTS if name == TOGETHER else 1.0 for name in names])
     weights = counts
     if rolled.forecasts:
-        each = [
-            np.mean(np.abs(mean - y), axis=1)
-            for mean, y in zip(rolled.forecasts, rolled.actual, strict=True)
-        ]
+        each = np.stack(
+            [
+                np.mean(np.abs(mean - y), axis=1)
+                for mean, y in zip(rolled.forecasts, rolled.actual, strict=True)
+            ]
+        )
         # Relative to the series, so that exact methods share rather than divide by zero.
-        errors = np.mean(np.stack(each), axis=0) + 1e-9 * float(np.mean(np.abs(series.values)))
+        tiny = 1e-9 * float(np.mean(np.abs(series.values)))
+        known = np.isfinite(each)
+        whole = known.all(axis=0)
+        errors = np.mean(each, axis=0) + tiny
+        for k in np.flatnonzero(~whole):
+            usual = float(np.median(errors[whole]))
+            there = known[:, k]
+            if there.any() and usual > 0.0:
+                beside = float(np.median(np.mean(each[there][:, whole], axis=0) + tiny))
+                usual *= (float(np.mean(each[there, k])) + tiny) / beside
+            errors[k] = usual
         least = float(np.min(errors))
         if least > 0.0:
             weights = counts * (least / errors) ** sharpness
@@ -387,11 +416,26 @@ def _weigh(series: Series, rolled: Rolled, names: Sequence[str], sharpness: floa
     return np.asarray(weights / np.sum(weights))
 
 
+def _mean(weights: Floats, forecasts: Floats) -> Floats:
+    """Combine forecasts, shape (methods, steps), leaving out those that are not there."""
+    known = np.isfinite(forecasts[:, 0])
+    if known.all():
+        return weights @ forecasts
+    weights = np.where(known, weights, 0.0)
+    total = float(np.sum(weights))
+    weights = weights / total if total > 0.0 else known / np.count_nonzero(known)
+    return np.asarray(weights[known] @ forecasts[known])
+
+
 def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float) -> Fit:
     weights = _weigh(series, rolled, names, sharpness)
-    means = [weights @ mean for mean in rolled.forecasts]
+    means = [_mean(weights, mean) for mean in rolled.forecasts]
     past = [y - mean for mean, y in zip(means, rolled.actual, strict=True)]
-    spread = sum(float(w) * p["spread"] for w, p in zip(weights, rolled.parameters, strict=True))
+    # That of the others counts for the one whose own is not measured.
+    own = np.array([name != TOGETHER for name in names])
+    shares = weights * own if np.any(weights[own]) else own.astype(float)
+    spreads = [p["spread"] if at else 0.0 for p, at in zip(rolled.parameters, own, strict=True)]
+    spread = float(shares @ np.array(spreads)) / float(np.sum(shares))
     members = [
         {"method": name, "weight": float(weight), "parameters": own}
         for name, weight, own in zip(names, weights, rolled.parameters, strict=True)
@@ -403,7 +447,7 @@ def _combine(series: Series, names: list[str], rolled: Rolled, sharpness: float)
         label += f", {len(members) - 3} more"
     measured = intervals.measure(series.values, past, spread, means=means)
     parameters: Parameters = {"members": members, "intervals": measured}
-    if POOLED in names:
+    if TOGETHER in names:
         # Where what was learnt is looked up.
         parameters["seasons"] = list(series.seasons)
     return Fit(parameters, label, note(series))
@@ -415,18 +459,30 @@ def forecast(
     """Forecast; see `contract.LearningKind.forecast`."""
     mean = np.zeros(horizon)
     for member in parameters["members"]:
-        if member["method"] == POOLED:
-            stages = _find(learnt, parameters["seasons"])
-            if stages is None:
-                raise BadOptions(
-                    "what was learnt from the other series is not there",
-                    hint="Fit the model again.",
-                )
-            own = project_pooled(member["parameters"], stages[0], horizon)
+        if member["method"] in (TOGETHER, POOLED):
+            own = _learnt_forecast(member, parameters["seasons"], horizon, learnt)
         else:
             own = forecast_recipe(member["parameters"], horizon)
         mean = mean + member["weight"] * own
     return intervals.surround(mean, parameters["intervals"], levels)
+
+
+def _learnt_forecast(
+    member: Parameters, seasons: Sequence[int], horizon: int, learnt: Learnt
+) -> Floats:
+    """Forecast by what was learnt from all series."""
+    if member["method"] == TOGETHER:
+        group = Group.find(learnt, seasons)
+        if group is not None:
+            return group.forecast(member["parameters"], horizon)
+    else:
+        for number, facts in enumerate(learnt.header.get("groups", ())):
+            if facts["seasons"] == list(seasons) and f"{POOLED}_{number}" in learnt.arrays:
+                stages = learnt.arrays[f"{POOLED}_{number}"]
+                return project_pooled(member["parameters"], stages[0], horizon)
+    raise BadOptions(
+        "what was learnt from the other series is not there", hint="Fit the model again."
+    )
 
 
 def update(
@@ -435,7 +491,9 @@ def update(
     """Take in the next observations with weights held fixed; see `contract.Kind.update`."""
     members = []
     for member in parameters["members"]:
-        if member["method"] == POOLED:
+        if member["method"] == TOGETHER:
+            own = boosted.update(member["parameters"], values)
+        elif member["method"] == POOLED:
             own = continue_pooled(member["parameters"], values)
         else:
             own = update_recipe(member["parameters"], values)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ from weighhouse.forecasting.contract import (
     Series,
 )
 from weighhouse.forecasting.intervals import quantile
-from weighhouse.forecasting.lags import Layout, Prepared, prepare, require_ahead, rows
+from weighhouse.forecasting.lags import Layout, Prepared, prepare, require_ahead, rows, rows_ahead
 from weighhouse.forecasting.rolling import note, too_few
 from weighhouse.trees import Trees
 
@@ -38,9 +39,14 @@ __all__ = [
     "Library",
     "Sample",
     "complete",
+    "draw",
     "fit",
     "forecast",
+    "keep",
+    "kept",
     "learn",
+    "project",
+    "recent",
     "update",
 ]
 
@@ -147,7 +153,7 @@ def _cut(n: int, horizon: int) -> int:
     return n - max(min(horizon, int(WITHHELD * n)), 1)
 
 
-def _draw(
+def _places(
     n: int, layout: Layout, most: int, first: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw origins, and steps to targets from `first` on among n observations."""
@@ -172,7 +178,7 @@ def _joined(parts: list[tuple[Floats, Floats, Floats]]) -> Sample | None:
     return Sample(x, y, weight / weight.mean())
 
 
-def _sample(
+def draw(
     known: Sequence[tuple[Prepared, int, int]],
     layout: Layout,
     most: int,
@@ -184,7 +190,7 @@ def _sample(
     each = max(most // max(len(known), 1), 1)
     for series, n, first in known:
         check()
-        origin, step = _draw(n, layout, each, first, rng)
+        origin, step = _places(n, layout, each, first, rng)
         if not len(origin):
             continue
         x, base = rows(series, origin, step, layout)
@@ -276,7 +282,7 @@ def learn(
     spread = _spread(np.zeros(1), np.ones(1, dtype=np.int64), 0)
     rounds = given["rounds"]
     cuts = [(series, _cut(len(series.z), layout.horizon), 0) for series in prepared]
-    sample = _sample(cuts, layout, ROWS, check)
+    sample = draw(cuts, layout, ROWS, check)
     withheld = _withheld(prepared, layout, check)
     if sample is not None and withheld is not None:
         test, steps = withheld
@@ -290,7 +296,7 @@ def learn(
         library.boost(sample, rounds, given, check, None, judge, test.x)
         _, rounds, errors = min(losses, key=lambda loss: loss[:2])
         spread = _spread(errors, steps, len(prepared))
-    full = _sample([(series, len(series.z), 0) for series in prepared], layout, ROWS, check)
+    full = draw([(series, len(series.z), 0) for series in prepared], layout, ROWS, check)
     native, trees = None, _no_trees()
     if full is not None and rounds > 0:
         native, trees = library.boost(full, rounds, given, check, None, None, None)
@@ -330,8 +336,8 @@ def _continue(
     known: Learnt,
 ) -> Learnt:
     """Add rounds fitted to what the newest part of each series adds."""
-    recent = [(s, len(s.z), int((1.0 - RECENT) * len(s.z))) for s in prepared]
-    sample = _sample(recent, layout, int(CONTINUED_ROWS * ROWS), check)
+    newest = [(s, len(s.z), int((1.0 - RECENT) * len(s.z))) for s in prepared]
+    sample = draw(newest, layout, int(CONTINUED_ROWS * ROWS), check)
     if sample is None:
         return known
     rounds = max(int(CONTINUED * known.header["rounds"]), 1)
@@ -403,24 +409,37 @@ def fit(
                 )
             )
             continue
-        ready = prepare(series, layout.season)
-        parameters = {
-            "log": ready.log,
-            "size": ready.size,
-            "floor": ready.floor,
-            "nonnegative": bool(np.min(series.values) >= 0.0),
-            "count": n,
-            # A short history grows until there is this much of it.
-            "most": layout.history,
-            "history": np.asarray(series.values, dtype=float)[-layout.history :].tolist(),
-            "calendar": None if series.calendar is None else _dump_calendar(series.calendar),
-            "regressors": None,
-        }
-        if series.regressors is not None:
-            first = n - len(parameters["history"])
-            parameters["regressors"] = _dump_rows(series.regressors.values[first:])
-        results.append(Fit(parameters, library.NAME, note(series)))
+        results.append(Fit(keep(series, layout), library.NAME, note(series)))
     return results
+
+
+def keep(series: Series, layout: Layout) -> Parameters:
+    """Keep of a series what its forecast needs; JSON only."""
+    n = len(series.values)
+    ready = prepare(series, layout.season)
+    parameters = {
+        "log": ready.log,
+        "size": ready.size,
+        "floor": ready.floor,
+        "nonnegative": bool(np.min(series.values) >= 0.0),
+        "count": n,
+        # A short history grows until there is this much of it.
+        "most": layout.history,
+        "history": np.asarray(series.values, dtype=float)[-layout.history :].tolist(),
+        "calendar": None if series.calendar is None else _dump_calendar(series.calendar),
+        "regressors": None,
+    }
+    if series.regressors is not None:
+        first = n - len(parameters["history"])
+        parameters["regressors"] = _dump_rows(series.regressors.values[first:])
+    return parameters
+
+
+def recent(series: Series, layout: Layout) -> Prepared:
+    """Give what `keep` would keep of a series without regressors."""
+    ready = prepare(series, layout.season)
+    first = max(len(ready.z) - layout.history, 0)
+    return replace(ready, z=ready.z[first:], first=first)
 
 
 def _dump_calendar(calendar: Calendar) -> dict[str, Any]:
@@ -431,7 +450,8 @@ def _dump_rows(values: Floats) -> list[list[float | None]]:
     return [[x if np.isfinite(x) else None for x in row] for row in values.tolist()]
 
 
-def _load(parameters: Parameters, layout: Layout) -> Prepared:
+def kept(parameters: Parameters, layout: Layout) -> Prepared:
+    """Give a series as `keep` kept it."""
     values = np.array(parameters["history"], dtype=float)
     log = bool(parameters["log"])
     z = np.log(np.maximum(values, parameters["floor"])) if log else values
@@ -458,20 +478,9 @@ def forecast(
 ) -> Forecast:
     """Forecast; see `contract.LearningKind.forecast`."""
     layout = Layout.load(learnt.header["layout"])
-    series = _load(parameters, layout)
+    series = kept(parameters, layout)
     _require(series, horizon)
-    z = series.z
-    if series.size > 0.0:
-        low, high = float(z.min()), float(z.max())
-        room = OUTSIDE * (high - low)
-        for step in _blocks(horizon, layout.horizon):
-            origin = np.full(len(step), len(z) - 1)
-            x, base = rows(replace(series, z=z), origin, step, layout)
-            ahead = base + series.size * _sum(learnt, x)
-            z = np.concatenate([z, np.clip(ahead, low - room, high + room)])
-    else:
-        z = np.concatenate([z, np.full(horizon, z[-1])])
-    ahead = z[len(series.z) :]
+    (ahead,) = project([series], [horizon], layout, partial(_sum, learnt))
     spread = learnt.header["spread"]
     sizes = np.interp(levels, PROBABILITIES, spread["sizes"]) if levels else np.zeros(0)
     for i, level in enumerate(levels):
@@ -492,6 +501,43 @@ def forecast(
     if parameters["nonnegative"]:
         mean, lower, upper = (np.maximum(each, 0.0) for each in (mean, lower, upper))
     return Forecast(mean, np.minimum(lower, mean), np.maximum(upper, mean))
+
+
+def project(
+    known: Sequence[Prepared],
+    horizons: Sequence[int],
+    layout: Layout,
+    score: Callable[[Floats], Floats],
+) -> list[Floats]:
+    """Give what is expected of series, each so many steps ahead, in their working spaces.
+
+    Beyond the steps that were learnt, forecasts are taken for observations. score: sums the trees
+    for rows of all series together.
+    """
+    paths = [series.z for series in known]
+    for step in _blocks(max(horizons, default=0), layout.horizon):
+        moving, given = [], []
+        for i, series in enumerate(known):
+            own = step[: max(horizons[i] - (len(paths[i]) - len(series.z)), 0)]
+            if not len(own):
+                continue
+            if series.size <= 0.0:
+                paths[i] = np.concatenate([paths[i], np.full(len(own), series.z[-1])])
+                continue
+            moving.append(i)
+            given.append(own)
+        if not moving:
+            continue
+        x, base = rows_ahead([replace(known[i], z=paths[i]) for i in moving], given, layout)
+        ends = np.cumsum([len(own) for own in given])[:-1]
+        parts = np.split(score(x), ends)
+        for i, own_base, scores in zip(moving, np.split(base, ends), parts, strict=True):
+            z = known[i].z
+            low, high = float(z.min()), float(z.max())
+            room = OUTSIDE * (high - low)
+            ahead = np.clip(own_base + known[i].size * scores, low - room, high + room)
+            paths[i] = np.concatenate([paths[i], ahead])
+    return [path[len(series.z) :] for path, series in zip(paths, known, strict=True)]
 
 
 def _require(series: Prepared, horizon: int) -> None:

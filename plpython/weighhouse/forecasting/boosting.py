@@ -10,11 +10,13 @@ International Journal of Forecasting 37 (one model for all series).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from weighhouse.errors import MissingLibrary
 from weighhouse.forecasting import boosted
 from weighhouse.forecasting.contract import (
     Floats,
@@ -29,6 +31,7 @@ __all__ = [
     "CONTINUES",
     "FORMAT",
     "LEARNS",
+    "LIBRARY",
     "MINIMUM",
     "NAME",
     "NATIVE_FORMAT",
@@ -37,6 +40,7 @@ __all__ = [
     "fit",
     "forecast",
     "learn",
+    "library",
     "update",
 ]
 
@@ -51,6 +55,26 @@ NATIVE_FORMAT = "lightgbm"
 
 forecast = boosted.forecast
 update = boosted.update
+
+
+def library() -> Any:
+    """Import LightGBM.
+
+    Raises
+    ------
+    MissingLibrary
+        The server has none.
+    """
+    try:
+        return importlib.import_module("lightgbm")
+    # It is there, but what it needs is not: OSError.
+    except (ImportError, OSError) as error:
+        raise MissingLibrary(
+            "lightgbm is missing on the server",
+            detail=str(error),
+            hint="Install lightgbm for the server's Python (and Debian's libgomp1)."
+            " What was learnt before is forecast without it.",
+        ) from error
 
 
 class _Library:
@@ -69,8 +93,7 @@ class _Library:
         test: Floats | None,
     ) -> tuple[bytes, Trees]:
         """See `boosted.Library.boost`."""
-        import lightgbm
-
+        lightgbm = library()
         check()
         booster = lightgbm.Booster(model_str=known.decode()) if known is not None else None
         before = booster.num_trees() if booster is not None else 0
@@ -109,7 +132,7 @@ class _Library:
         return text.encode(), from_lightgbm(text)
 
 
-_LIBRARY = _Library()
+LIBRARY = _Library()
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +156,7 @@ def learn(
     known: Learnt | None,
 ) -> Learnt:
     """Boost trees over the lags of all series; see `contract.LearningKind.learn`."""
-    return boosted.learn(_LIBRARY, collection, horizon, options, check, known)
+    return boosted.learn(LIBRARY, collection, horizon, options, check, known)
 
 
 def fit(
@@ -144,4 +167,4 @@ def fit(
     learnt: Learnt,
 ) -> list[Result]:
     """Keep of each series what a forecast needs; see `contract.LearningKind.fit`."""
-    return boosted.fit(_LIBRARY, batch, options, check, learnt)
+    return boosted.fit(LIBRARY, batch, options, check, learnt)

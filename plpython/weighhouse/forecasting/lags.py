@@ -26,7 +26,7 @@ from weighhouse.errors import BadOptions, MissingRegressor
 from weighhouse.forecasting.adjustment import LEAST_SHARE, may_log
 from weighhouse.forecasting.contract import Calendar, Floats, Regressors, Series
 
-__all__ = ["Layout", "Prepared", "prepare", "require_ahead", "rows"]
+__all__ = ["Layout", "Prepared", "prepare", "require_ahead", "rows", "rows_ahead"]
 
 Integers = NDArray[np.int64]
 
@@ -234,8 +234,14 @@ def _window(z: Floats, ends: Integers, width: int) -> Floats:
     return np.lib.stride_tricks.sliding_window_view(padded, width)[ends + 1]
 
 
-def _figures(z: Floats, ends: Integers, season: int) -> tuple[Floats, Floats]:
+def _figures(blocks: Floats, season: int) -> tuple[Floats, Floats]:
     """Give the figure of the season at each end, and how far its seasons agree.
+
+    Parameters
+    ----------
+    blocks : ndarray, shape (ends, SEASONS * season)
+        Up to each end; NaN before the first observation.
+    season : int
 
     Returns
     -------
@@ -244,7 +250,7 @@ def _figures(z: Floats, ends: Integers, season: int) -> tuple[Floats, Floats]:
     ndarray, shape (ends,)
         0: as noise, 1: alike.
     """
-    blocks = _window(z, ends, SEASONS * season).reshape(len(ends), SEASONS, season)
+    blocks = blocks.reshape(len(blocks), SEASONS, season)
     means = blocks.mean(axis=2)
     whole = np.isfinite(means)
     count = whole.sum(axis=1)
@@ -262,7 +268,7 @@ def _figures(z: Floats, ends: Integers, season: int) -> tuple[Floats, Floats]:
     rest = np.where(whole[:, :, None], deviation - figure[:, None], 0.0)
     noise = np.sum(np.square(rest), axis=(1, 2)) / (season * np.maximum(count - 1, 1))
     square = np.mean(np.square(figure), axis=1)
-    agreement = np.zeros(len(ends))
+    agreement = np.zeros(len(blocks))
     np.divide(noise, np.maximum(count, 1) * square, out=agreement, where=square > 0.0)
     agreement = np.where((count > 1) & (square > 0.0), np.clip(1.0 - agreement, 0.0, 1.0), 0.0)
     return figure * agreement[:, None], agreement
@@ -289,42 +295,127 @@ def rows(
     ndarray, shape (n,)
         The level the target is measured from, in the working space.
     """
-    z, size, m = series.z, series.size, layout.season
+    z, m = series.z, layout.season
     ends, owner = np.unique(origins, return_inverse=True)
-    recent = _window(z, ends, layout.recent)
-    agreement = np.zeros(len(ends))
-    base = np.zeros(len(origins))
+    target = origins + steps
+    earlier = []
+    for back in _back(steps, layout):
+        place = target + back
+        earlier.append(np.where(place >= 0, z[np.maximum(place, 0)], np.nan))
+    known = _Known(
+        np.full(len(ends), series.size),
+        ends,
+        _window(z, ends, layout.recent),
+        _window(z, ends, SEASONS * m) if m > 1 else None,
+    )
+    beside = [
+        *_calendar(series, target, layout),
+        *_regressors(series, origins, target, layout),
+    ]
+    return _rows(known, owner, steps, earlier, beside, layout)
+
+
+def rows_ahead(
+    known: Sequence[Prepared], steps: Sequence[Integers], layout: Layout
+) -> tuple[Floats, Floats]:
+    """Make rows of what follows the last observation of each series; as `rows`, for all at once."""
+    m, width = layout.season, layout.history
+    past = np.full((len(known), width), np.nan)
+    for row, series in zip(past, known, strict=True):
+        z = series.z[-width:]
+        row[width - len(z) :] = z
+    owner = np.repeat(np.arange(len(known)), [len(own) for own in steps])
+    step = np.concatenate(steps)
+    earlier = [
+        np.where(width - 1 + step + back >= 0, past[owner, width - 1 + step + back], np.nan)
+        for back in _back(step, layout)
+    ]
+    ends = np.array([len(series.z) - 1 for series in known])
+    beside: list[Floats] = []
+    if layout.parts or layout.regressors:
+        parts = []
+        for series, end, own in zip(known, ends, steps, strict=True):
+            target = end + own
+            parts.append(
+                [
+                    *_calendar(series, target, layout),
+                    *_regressors(series, np.full(len(own), end), target, layout),
+                ]
+            )
+        beside = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    of = _Known(
+        np.array([series.size for series in known]),
+        ends,
+        past[:, width - layout.recent :],
+        past[:, width - SEASONS * m :] if m > 1 else None,
+    )
+    return _rows(of, owner, step, earlier, beside, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known at the ends of rows: one entry an end; NaN before the first observation.
+
+    Attributes
+    ----------
+    size : ndarray, shape (ends,)
+    end : ndarray of int, shape (ends,)
+        Which observation it is.
+    recent : ndarray, shape (ends, layout.recent)
+    seasons : ndarray, shape (ends, SEASONS * season), or None
+    """
+
+    size: Floats
+    end: Integers
+    recent: Floats
+    seasons: Floats | None
+
+
+def _back(steps: Integers, layout: Layout) -> list[Integers]:
+    """Say how many observations lie between targets and the same phase of earlier seasons."""
+    return [
+        -(-(-steps // period) + back) * period
+        for period in layout.seasons
+        for back in range(EARLIER)
+    ]
+
+
+def _rows(
+    known: _Known,
+    owner: NDArray[np.intp],
+    steps: Integers,
+    earlier: Sequence[Floats],
+    beside: Sequence[Floats],
+    layout: Layout,
+) -> tuple[Floats, Floats]:
+    """Make rows, each of the end `owner`; `earlier`: values of that phase in earlier seasons."""
+    m, recent, each = layout.season, known.recent, np.arange(len(known.end))
+    size = known.size[owner]
+    agreement = np.zeros(len(known.end))
+    base = np.zeros(len(steps))
     season = []
-    if m > 1:
-        figure, agreement = _figures(z, ends, m)
+    if known.seasons is not None:
+        figure, agreement = _figures(known.seasons, m)
         recent = recent - figure[:, np.arange(-layout.recent, 0) % m]
         base = figure[owner, (steps - 1) % m]
         season = [base / size, (base - figure[owner, m - 1]) / size]
     level = recent[:, -1]
     level = np.where(np.isfinite(recent[:, -2]), 0.5 * (level + recent[:, -2]), level)
     base = base + level[owner]
-    at_origin = _levels((recent - level[:, None]) / size, ends, layout)
+    at_origin = _levels((recent - level[:, None]) / known.size[:, None], known.end, layout)
     drifts = []
     for span in DRIFTS:
-        known = np.minimum(ends, span)
-        before = recent[np.arange(len(ends)), layout.recent - 1 - known]
-        slope = (recent[:, -1] - before) / (size * np.maximum(known, 1))
+        count = np.minimum(known.end, span)
+        before = recent[each, layout.recent - 1 - count]
+        slope = (recent[:, -1] - before) / (known.size * np.maximum(count, 1))
         drifts.append(slope[owner] * steps)
-    target = origins + steps
-    earlier = []
-    for period in layout.seasons:
-        for back in range(EARLIER):
-            place = target - (-(-steps // period) + back) * period
-            value = np.where(place >= 0, z[np.maximum(place, 0)], np.nan)
-            earlier.append((value - base) / size)
     columns = [
         steps.astype(float),
         *season,
         *drifts,
-        *earlier,
+        *((value - base) / size for value in earlier),
         *(x[owner] for x in [*at_origin, agreement]),
-        *_calendar(series, target, layout),
-        *_regressors(series, origins, target, layout),
+        *beside,
     ]
     return np.round(np.stack(columns, axis=1), DIGITS) + 0.0, base
 
