@@ -1,7 +1,8 @@
 """The key of a movement is made by its table, and who stores many at once notes them at once.
 
 Rows that are spelt plainly come in by COPY. All chunks of the movements are written anew; compressed
-ones are decompressed first, and the next nightly job compresses them again.
+ones are decompressed first, and the next nightly job compresses them again. What the kind auto
+learnt with this release is void for the one before, which reads form 2 of it.
 """
 
 from loader.schema import run
@@ -86,6 +87,15 @@ comment on column staging.block.stray_judged is 'The same of staging.judged.';
 comment on column staging.block.is_signed is 'True where a quantity that goes out is negative.';
 comment on column staging.spelling.number is 'Stands for the names in staging.stream and staging.row.';
 """
+VOID = """
+update cache.ml_models as m set invalidated_at = now()
+where m.fitted_kind = 'auto' and m.version > 2 and m.invalidated_at is null;
+update core.model_versions as v set artifact_id = null
+from cache.model_artifact as a
+where a.id = v.artifact_id and a.kind = 'auto' and a.version > 2;
+update cache.model_artifact as a set invalidated_at = now()
+where a.kind = 'auto' and a.version > 2 and a.invalidated_at is null;
+"""
 INDEX = "create unique index stock_movements_key_idx on core.stock_movements (nomenclature_id, posted_at, key_hash);"
 
 
@@ -139,4 +149,5 @@ for each statement execute function core.note_movement_change();
 alter table core.stock_movements alter column key_hash drop expression;
 """
         + STAGING
+        + VOID
     )

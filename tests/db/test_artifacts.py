@@ -270,6 +270,25 @@ def test_a_release_that_cannot_read_the_arrays_finds_them_void(fresh_url: str) -
         assert fit(db)["fitted_count"] == 1
 
 
+def test_a_release_that_knows_an_older_form_of_auto_finds_the_new_one_void(fresh_url: str) -> None:
+    with psycopg.connect(fresh_url) as db:
+        fitted(db, 1)
+        new, old = artifact(db, version=1, kind="auto"), artifact(db, kind="auto")
+        db.execute("update cache.model_artifact set version = 3 where id = %s", (new,))
+        db.execute("update cache.model_artifact set version = 2 where id = %s", (old,))
+        behind = value(db, "select id from cache.ml_models limit 1")
+        db.execute(
+            "update cache.ml_models set fitted_kind = 'auto', version = 3 where id = %s", (behind,)
+        )
+    schema.downgrade(fresh_url, "0022")
+    with psycopg.connect(fresh_url) as db:
+        void = rows(db, "select id from cache.model_artifact where invalidated_at is not null")
+        assert [str(row["id"]) for row in void] == [new]
+        assert value(db, "select artifact_id from core.model_versions where version = 1") is None
+        void = rows(db, "select id from cache.ml_models where invalidated_at is not null")
+        assert [row["id"] for row in void] == [behind]
+
+
 def test_housekeeping_keeps_artifacts_of_the_newest_versions(db: Connection) -> None:
     fitted(db, 4)
     kept = [artifact(db, version=number) for number in (1, 2, 3, 4)]
