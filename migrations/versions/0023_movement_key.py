@@ -1,8 +1,8 @@
 """The key of a movement is made by its table, and who stores many at once notes them at once.
 
-Rows that are spelt plainly come in by COPY. All chunks of the movements are written anew; compressed
-ones are decompressed first, and the next nightly job compresses them again. What the kind auto
-learnt with this release is void for the one before, which reads form 2 of it.
+Rows that are spelt plainly come in by COPY. All chunks of the movements are written anew (none is
+compressed: the triggers of the audit trail do not allow it). What the kind auto learnt with this
+release is void for the one before, which reads form 2 of it.
 """
 
 from loader.schema import run
@@ -10,27 +10,6 @@ from loader.schema import run
 revision = "0023"
 down_revision = "0022"
 
-DECOMPRESS = """
-do $do$
-declare
-    chunk regclass;
-begin
-    if exists (
-        select from timescaledb_information.hypertables as h
-        where h.hypertable_schema = 'core' and h.hypertable_name = 'stock_movements' and h.compression_enabled
-    ) then
-        for chunk in
-            select format('%I.%I', c.chunk_schema, c.chunk_name)::regclass
-            from timescaledb_information.chunks as c
-            where c.hypertable_schema = 'core' and c.hypertable_name = 'stock_movements' and c.is_compressed
-        loop
-            perform public.decompress_chunk(chunk);
-        end loop;
-        alter table core.stock_movements set (timescaledb.enable_columnstore = false);
-    end if;
-end
-$do$;
-"""
 COMMENTS = """
 comment on index core.stock_movements_key_idx is 'Usage: all movements of a product in order; the same movement is stored once.';
 comment on column core.stock_movements.key_hash is 'Hash of warehouse, operation, document number and batch: with product and time, what makes a movement the same one.';
@@ -102,7 +81,6 @@ INDEX = "create unique index stock_movements_key_idx on core.stock_movements (no
 def upgrade() -> None:
     run(
         f"""
-{DECOMPRESS}
 alter table core.stock_movements drop column key_hash;
 -- As internal.movement_key; a function of ours would tie the table to code that is dropped and made again.
 alter table core.stock_movements add column key_hash bigint not null generated always as (
@@ -140,8 +118,7 @@ revoke all on function core.note_stock_movements_insert() from public;
 
 def downgrade() -> None:
     run(
-        f"""
-{DECOMPRESS}
+        """
 drop trigger note_insert on core.stock_movements;
 drop function core.note_stock_movements_insert();
 create trigger note_insert after insert on core.stock_movements referencing new table as becomes
