@@ -63,13 +63,13 @@ class Accepted(NamedTuple):
 class Block:
     """Rows of a file, those that casts can read and those to be looked at one by one."""
 
+    kinds: Kinds
+    starts_anew: bool
+    """Whether names and kinds are numbered from the start again."""
     plain: list[Plain] = field(default_factory=list)
     odd: list[Rows] = field(default_factory=list)
     new_names: bytes = b""
     """The names that come for the first time, as input for COPY."""
-    starts_anew: bool = False
-    """Whether names and kinds are numbered from the start again."""
-    kinds: Kinds | None = None
     kind_count: int = 0
     """How many kinds there are up to its end."""
     bytes_read: int = 0
@@ -83,14 +83,14 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Sort the rows of a file, block by block."""
     sorting = kinds()
-    block = Block(kinds=sorting, starts_anew=True)
+    block = Block(sorting, starts_anew=True)
     for batch in batches:
         if len(block) and len(block) + len(batch.lines) > BLOCK_ROWS:
             yield _finished(block, bytes_read())
             anew = sorting.are_many
             if anew:
                 sorting = kinds()
-            block = Block(kinds=sorting, starts_anew=anew)
+            block = Block(sorting, starts_anew=anew)
         plain, odd = sorting.sort(batch)
         block.plain += [] if plain is None else [plain]
         block.odd += [] if odd is None else [odd]
@@ -99,7 +99,6 @@ def read_blocks(
 
 
 def _finished(block: Block, bytes_read: int) -> Block:
-    assert block.kinds is not None
     block.new_names = block.kinds.take_new()
     block.kind_count = len(block.kinds.all)
     block.bytes_read = bytes_read
@@ -193,7 +192,6 @@ class Movements:
 
     def store(self, block: Block) -> Accepted:
         """Give every row of a block its verdict, and store the good ones."""
-        assert block.kinds is not None
         self._kinds = block.kinds
         if block.starts_anew:
             self._cursor.execute("truncate staging.spelling, staging.meaning")
