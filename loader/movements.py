@@ -159,6 +159,8 @@ class Movements:
         self._starts: list[str] = []
         self._opens: list[bool] = []
         self._odd_kinds: set[int] = set()
+        # Kinds whose amounts are not those of the file, column by column.
+        self._reckoned: set[int] = set()
         self._days: set[str] = set()
         self._odd_days: set[str] = set()
         # Of outgoing rows with a single quantity: all, and those with a minus.
@@ -271,6 +273,7 @@ class Movements:
         self._starts.clear()
         self._opens.clear()
         self._odd_kinds.clear()
+        self._reckoned.clear()
 
     def _find_meanings(self, count: int) -> None:
         for number in range(len(self._starts), count):
@@ -288,6 +291,8 @@ class Movements:
             self._opens.append(opens_batch)
             sources = {"incoming": in_from, "outgoing": out_from}
             self._meanings[number] = _Meaning((item, warehouse), sources, factor)
+            if factor != 1 or "quantity" in sources.values():
+                self._reckoned.add(number)
 
     # -- rows that casts can read --------------------------------------------------------------
 
@@ -316,8 +321,7 @@ class Movements:
                     stream.write(self._stored(rows))
         except (psycopg.errors.UniqueViolation, psycopg.DataError):
             return False
-        for rows in blocks:
-            self._see(rows)
+        self._see(blocks)
         return True
 
     def _stored(self, rows: Plain) -> str:
@@ -346,8 +350,7 @@ class Movements:
 
     def _amounts(self, rows: Plain, side: str) -> Iterable[str]:
         """Give what came in or went out of each row, kg, as COPY reads it."""
-        kinds = rows.present
-        if "quantity" not in rows.cells and all(self._meanings[k].factor == 1 for k in kinds):
+        if self._reckoned.isdisjoint(rows.present):
             if side not in rows.cells:
                 return repeat("0")
             cells = rows.cells[side]
@@ -357,7 +360,7 @@ class Movements:
             return [cell or "0" for cell in cells] if "" in cells else cells
         sources = {
             kind: None if (name := self._meanings[kind].sources[side]) is None else rows.cells[name]
-            for kind in kinds
+            for kind in rows.present
         }
         made = []
         for place, kind in enumerate(rows.kinds):
@@ -370,11 +373,13 @@ class Movements:
             made.append(amount)
         return made
 
-    def _see(self, rows: Plain) -> None:
+    def _see(self, blocks: list[Plain]) -> None:
         """Remember which products the rows are about, and when."""
-        for product in {self._meanings[kind].product for kind in rows.present}:
-            first, last = self._seen.get(product, (rows.first, rows.last))
-            self._seen[product] = (min(first, rows.first), max(last, rows.last))
+        start, end = min(rows.first for rows in blocks), max(rows.last for rows in blocks)
+        present = frozenset[int]().union(*(rows.present for rows in blocks))
+        for product in {self._meanings[kind].product for kind in present}:
+            first, last = self._seen.get(product, (start, end))
+            self._seen[product] = (min(first, start), max(last, end))
 
     def _note(self) -> None:
         if self._seen:
