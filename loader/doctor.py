@@ -105,6 +105,14 @@ class Patient:
             return {"reason": _first(error)}
 
 
+# What is to be said of a server without a library.
+WITHOUT = {
+    "scikit-learn": "models of rows are not fitted",
+    "lightgbm": "nothing is fitted of the kind boosting, and auto learns from no other series",
+    "xgboost-cpu": "nothing is fitted of the kinds of xgboost",
+    "prophet": "nothing is fitted of the kind prophet",
+    "wasmtime": "many rows take longer through trees",
+}
 PYTHON_PROBE = """
 create function pg_temp.weighhouse_doctor() returns text language plpython3u as $python$
 import json, os, sys
@@ -119,18 +127,28 @@ try:
     found["numpy_path"] = os.path.dirname(numpy.__file__)
 except BaseException as error:
     found["numpy_error"] = (type(error).__name__ + ": " + str(error)).splitlines()[0][:200]
-try:
-    # Its version without importing it, which takes a second and 200 MB.
-    import importlib.metadata
-    found["torch"] = importlib.metadata.version("torch")
-except BaseException:
-    found["torch"] = None
+# Versions without importing what takes a second and 200 MB.
+import importlib.metadata
+found["libraries"] = {}
+for name in NAMES:
+    found["libraries"][name] = None
+    for distribution in (name.removesuffix("-cpu"), name):
+        try:
+            found["libraries"][name] = importlib.metadata.version(distribution)
+        except BaseException:
+            pass
 return json.dumps(found)
 $python$
-"""
+""".replace("NAMES", repr([*WITHOUT, "torch"]))
 
 Function = Callable[[Patient], Finding]
 CHECKS: list[tuple[str, str, Function]] = []
+
+
+INSTALL = (
+    f"install {' '.join(server.LIBRARIES)} for the server's Python, where the server's PYTHONPATH"
+    " points (loader server start does it for the embedded one)"
+)
 
 
 def check(fix: str) -> Callable[[Function], Function]:
@@ -303,10 +321,7 @@ def check_python(patient: Patient) -> Finding:
     return Finding("OK" if version[:2] >= LEAST_PYTHON else "FAIL", text)
 
 
-@check(
-    f"install {' '.join(server.LIBRARIES)} for the server's Python, where the server's PYTHONPATH"
-    " points (loader server start does it for the embedded one)"
-)
+@check(INSTALL)
 def check_numpy(patient: Patient) -> Finding:
     """numpy in the server"""
     if "version" not in patient.python:
@@ -318,13 +333,25 @@ def check_numpy(patient: Patient) -> Finding:
     return Finding("OK" if version.startswith("2.") else "WARN", text)
 
 
+@check(INSTALL)
+def check_libraries(patient: Patient) -> Finding:
+    """libraries in the server"""
+    if "version" not in patient.python:
+        return _unseen(patient)
+    found = patient.python["libraries"]
+    missing = [f"no {name}: {loss}" for name, loss in WITHOUT.items() if not found[name]]
+    if missing:
+        return Finding("WARN", "; ".join(missing))
+    return Finding("OK", ", ".join(f"{name} {found[name]}" for name in WITHOUT))
+
+
 @check("run loader doctor as a superuser")
 def check_torch(patient: Patient) -> Finding:
     """torch in the server"""
     if "version" not in patient.python:
         return _unseen(patient)
     # Most need none: its absence is no fault.
-    return Finding("OK", patient.python.get("torch") or NO_TORCH)
+    return Finding("OK", patient.python["libraries"]["torch"] or NO_TORCH)
 
 
 @check(

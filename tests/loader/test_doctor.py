@@ -40,6 +40,7 @@ HEALTHY_PYTHON = {
     "threads": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     "numpy": "2.3.1",
     "numpy_path": "/opt/weighhouse/python/numpy",
+    "libraries": {**dict.fromkeys(doctor.WITHOUT, "1.2.3"), "torch": None},
 }
 HEALTHY_EXTENSIONS: dict[str, tuple[str, str | None]] = {
     "plpgsql": ("1.0", "1.0"),
@@ -144,7 +145,13 @@ def test_preload_has_a_fix_of_its_own() -> None:
 def test_plpython_missing() -> None:
     patient = FakePatient(extensions=without("plpython3u"), python={"reason": "is missing"})
     assert doctor.check_plpython(patient).verdict == "FAIL"
-    for check in (doctor.check_python, doctor.check_numpy, doctor.check_threads):
+    for check in (
+        doctor.check_python,
+        doctor.check_numpy,
+        doctor.check_libraries,
+        doctor.check_torch,
+        doctor.check_threads,
+    ):
         found = check(patient)
         assert found.verdict == "WARN"
         assert "plpython3u" in (found.fix or "")
@@ -165,6 +172,17 @@ def test_numpy_missing_or_old() -> None:
     assert (found.verdict, "ModuleNotFoundError" in found.text) == ("FAIL", True)
     old = doctor.check_numpy(FakePatient(python={**HEALTHY_PYTHON, "numpy": "1.26.4"}))
     assert old.verdict == "WARN"
+
+
+def test_libraries_that_are_missing_are_named_with_what_they_are_for() -> None:
+    found = doctor.check_libraries(FakePatient(python=HEALTHY_PYTHON))
+    assert found.verdict == "OK" and "lightgbm 1.2.3, " in found.text
+    libraries = {**HEALTHY_PYTHON["libraries"], "wasmtime": None, "prophet": None}  # type: ignore[dict-item]
+    found = doctor.check_libraries(FakePatient(python={**HEALTHY_PYTHON, "libraries": libraries}))
+    assert found.verdict == "WARN" and "lightgbm" not in found.text
+    assert "no prophet: " in found.text and "no wasmtime: " in found.text
+    # Those that are installed, numpy has a check of its own.
+    assert ["numpy", *doctor.WITHOUT] == [name.partition(">")[0] for name in server.LIBRARIES]
 
 
 def test_thread_variables() -> None:
