@@ -1,10 +1,7 @@
-"""The key of a movement is made by its table, and who stores many at once notes them at once.
+"""The key of a movement is made by its table, and who stores many at once notes them at once."""
 
-Rows that are spelt plainly come in by COPY. All chunks of the movements are written anew (none is
-compressed: the triggers of the audit trail do not allow it). What the kind auto learnt with this
-release is void for the one before, which reads form 2 of it.
-"""
-
+# All chunks of the movements are written anew (none is compressed: the triggers of the audit trail do not allow it). What the
+# kind auto learnt with this release is void for the one before, which reads form 2 of it.
 from loader.schema import run
 
 revision = "0023"
