@@ -18,7 +18,7 @@ from psycopg import sql
 
 from loader import __version__, archive, database, movements, schema
 from loader.errors import Busy, LoaderError, Refused, SchemaMismatch, UsageError
-from loader.movements import Accepted, copy_in
+from loader.movements import EMPTY_STAGING, Accepted, copy_in
 from loader.reading import (
     COPY_OPTIONS,
     ROWS_AT_ONCE,
@@ -33,14 +33,6 @@ T = TypeVar("T")
 # One import at a time: staging holds the rows of one file, and who comes second finds the first's.
 LOCK = 0x57454948
 BLOCK_ROWS = 50_000
-EMPTY_STAGING = (
-    "truncate staging.row, staging.norm, staging.stamp, staging.spelling, staging.meaning"
-)
-ACCEPT = {
-    "balances": "internal.accept_balances",
-    "statement": "internal.accept_statement",
-    "norms": "internal.accept_norms",
-}
 
 
 @dataclass(frozen=True)
@@ -412,7 +404,7 @@ def _accept(
     cursor: psycopg.Cursor[Any], source: Source, settings: dict[str, Any], result: ImportResult
 ) -> None:
     accept = sql.SQL("select (a).* from {}(%s, %s) as a").format(
-        sql.Identifier(*ACCEPT[source.layout].split("."))
+        sql.Identifier("internal", f"accept_{source.layout}")
     )
     row = cursor.execute(accept, (result.import_id, json.dumps(settings))).fetchone()
     assert row is not None

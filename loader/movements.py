@@ -34,7 +34,9 @@ from loader.reading.spelling import (
 # So many rows are stored or refused together.
 BLOCK_ROWS = 40_000
 
-EMPTY = "truncate staging.row, staging.stamp, staging.spelling, staging.meaning"
+EMPTY_STAGING = (
+    "truncate staging.row, staging.norm, staging.stamp, staging.spelling, staging.meaning"
+)
 STORED = (
     "nomenclature_id",
     "warehouse_id",
@@ -172,7 +174,7 @@ class Movements:
         ).fetchone()
 
     def __enter__(self) -> Movements:
-        self._cursor.execute(EMPTY)
+        self._cursor.execute(EMPTY_STAGING)
         self._cursor.execute("select set_config('weighhouse.noted', 'yes', true)")
         if self._are_times_plain:
             self._set(self._zone, "ISO, DMY")
@@ -183,7 +185,7 @@ class Movements:
             self._note()
             assert self._before is not None
             self._set(*self._before)
-            self._cursor.execute(EMPTY)
+            self._cursor.execute(EMPTY_STAGING)
             self._cursor.execute("select set_config('weighhouse.noted', '', true)")
 
     def _set(self, zone: str | None, style: str) -> None:
@@ -195,7 +197,7 @@ class Movements:
     def store(self, block: Block) -> Accepted:
         """Give every row of a block its verdict, and store the good ones."""
         self._kinds = block.kinds
-        if block.starts_anew:
+        if block.starts_anew and self._names:
             self._cursor.execute("truncate staging.spelling, staging.meaning")
             self._names.clear()
             self._forget_meanings()

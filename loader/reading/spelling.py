@@ -150,9 +150,8 @@ class Kinds:
 
     def __init__(self, columns: Sequence[str], decimal: str | None = None) -> None:
         self._given = columns[1:]
-        self._names = [name for name in NAMES if name in columns]
+        self._named = [name for name in (*NAMES, "unit") if name in columns]
         self._amounts = [name for name in AMOUNTS if name in columns]
-        self._has_unit = "unit" in columns
         self._rest = [name for name in columns[1:] if name not in NAMES]
         self.columns = ("line", "spelling", *self._rest)
         marks = decimal if decimal in (".", ",") else ".,"
@@ -164,12 +163,12 @@ class Kinds:
         self._numbers = _Numbers(self._add)
 
     def _add(self, key: tuple[str, ...]) -> int:
-        given = dict(zip((*self._names, *(["unit"] if self._has_unit else [])), key, strict=False))
+        given = dict(zip(self._named, key, strict=False))
         names = tuple(given.get(name, "") for name in NAMES)
         spelling = self._spellings.get(names)
         if spelling is None:
             spelling = self._spellings[names] = 1 + len(self._spellings)
-            self._new.append((str(spelling), *names))
+            self._new.append(names)
         signs = dict(zip(self._amounts, key[len(given) :], strict=True))
         incoming, outgoing, quantity = (signs.get(name, NONE) for name in AMOUNTS)
         self.all.append(Kind(spelling, given.get("unit", ""), (incoming, outgoing, quantity)))
@@ -179,7 +178,7 @@ class Kinds:
         """Tell the rows that casts can read from those to be looked at one by one."""
         cells = dict(zip(self._given, batch.columns, strict=True))
         signs = [_signs(cells[name], signed=name == "quantity") for name in self._amounts]
-        named = [cells[name] for name in (*self._names, *(["unit"] if self._has_unit else []))]
+        named = [cells[name] for name in self._named]
         keys = zip(*named, *signs, strict=True) if named or signs else repeat((), len(batch.lines))
         kinds = list(map(self._numbers.__getitem__, keys))
         odd: set[int] = set()
@@ -227,9 +226,9 @@ class Kinds:
         new, self._new = self._new, []
         if not new:
             return b""
-        numbers, *names = zip(*new, strict=True)
-        numbers, *names = zip(*new, strict=True)
-        return copy_text(Batch(list(map(int, numbers)), list(names)))
+        count = len(self._spellings)
+        numbers = range(count - len(new) + 1, count + 1)
+        return copy_text(Batch(numbers, list(zip(*new, strict=True))))
 
     @property
     def are_many(self) -> bool:

@@ -178,7 +178,6 @@ class Bytes:
 
     def close(self) -> None:
         """Give back temporary files."""
-        self._hash.end()
         for spool in self._spools:
             spool.close()
         self._spools.clear()
@@ -200,10 +199,6 @@ class _Hash:
                 self._value = hashlib.file_digest(self._file, "sha256").hexdigest()
         except OSError as failure:
             self._failure = failure
-
-    def end(self) -> None:
-        """Wait for the thread, not for a value."""
-        self._thread.join()
 
     def value(self) -> str:
         """Wait for the hash."""

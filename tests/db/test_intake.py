@@ -113,6 +113,12 @@ STAMPS = [
 # fmt: on
 
 
+def test_a_minus_is_one_here_and_there(db: Connection) -> None:
+    query = "select internal.looks_negative(n) from unnest(%s::text[]) with ordinality as u (n, i)"
+    found = db.execute(query + " order by i", (NUMBERS,)).fetchall()
+    assert [row[0] for row in found] == list(map(spelling.looks_negative, NUMBERS))
+
+
 @pytest.mark.parametrize("decimal", [None, ",", "."])
 @pytest.mark.parametrize("zone", ["Europe/Moscow", "Europe/Berlin", "America/New_York", "UTC"])
 def test_the_quick_way_and_the_careful_way_are_one(

@@ -84,6 +84,16 @@ def test_a_bad_byte_far_into_the_file_is_named_when_it_is_met(opened):
     assert "damaged" in refused.value.detail
 
 
+def test_a_file_that_cannot_be_hashed_is_not_taken_for_one_without_a_hash(opened, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("hashlib.file_digest", fail)
+    source = opened(MOVEMENTS)
+    with pytest.raises(OSError, match="the disk is gone"):
+        _ = source.sha256
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16_without_mark_is_refused_and_read_when_named(opened, encoding):
     data = MOVEMENTS.encode(encoding)
